@@ -4,7 +4,7 @@ WhatsApp's API has no idempotency key, so the question behind all of them is who
 `Refused` are answers: WhatsApp said so. `NeverLeft` is certain that nobody can have got one. `Ambiguous` is everything
 else: somebody may have. Whoever makes an outcome and is not sure makes it `Ambiguous`.
 
-They are msgspec structs, because one is made for every message of a broadcast: a fifth of what a dataclass costs.
+They are msgspec structs, because one is made for every message of a broadcast and a dataclass takes six times as long.
 """
 
 from typing import TypeAlias
