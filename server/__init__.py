@@ -1,0 +1,1 @@
+"""Clarion: one message, many people, one source of truth."""

@@ -1,0 +1,1 @@
+"""What RQ runs, and how it is enqueued."""

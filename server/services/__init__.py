@@ -1,0 +1,1 @@
+"""What the product does. Services never enqueue: they return what is due."""

@@ -1,0 +1,92 @@
+"""Every error that a person may see, as one tree. The message is for people: what, where, and what now.
+
+    ClarionError
+      NotFound                       no such thing, or it belongs to somebody else
+      BadInput                       one or many Problem(pointer, detail): CSV rows, JSON fields, CLI options alike
+      NotNow                         right in itself, but not in this state or at this moment
+        StateDoesNotAllow            a move that the broadcast's status rules out
+        GateBusy                     another bulk operation of the business holds the gate
+        KeyReused                    an Idempotency-Key came again with another body
+      Denied                         the credentials are missing or wrong
+      Unreachable                    something Clarion leans on is away
+        DatabaseAway · QueueAway · ProviderAway · StorageFull
+
+`RunLost` is news rather than an error: another runner has the row. It is caught in one place and never shown.
+How each becomes an HTTP status is in `problems.py`; how each becomes an exit code is in `cli/`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """One thing wrong with an input. pointer: a JSON pointer, an option or a column; empty for the whole."""
+
+    pointer: str
+    detail: str
+
+
+class ClarionError(Exception):
+    """Base of all errors whose message is meant for people."""
+
+
+class NotFound(ClarionError):
+    """No such thing, or it belongs to somebody else: the two look the same from outside."""
+
+
+class BadInput(ClarionError):
+    """What was given cannot be used. Carries one `Problem` or many."""
+
+    def __init__(self, detail: str, *, pointer: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(pointer, detail),)
+
+
+class NotNow(ClarionError):
+    """Right in itself, but not at this moment."""
+
+
+class StateDoesNotAllow(NotNow):
+    """The broadcast's status rules the move out."""
+
+    def __init__(self, move: str, status: str) -> None:
+        super().__init__(f"A broadcast that is {status} cannot {move}.")
+        self.move = move
+        self.status = status
+
+
+class GateBusy(NotNow):
+    """Another bulk operation of the business holds the gate."""
+
+
+class KeyReused(NotNow):
+    """An `Idempotency-Key` came again with another body."""
+
+
+class Denied(ClarionError):
+    """The credentials are missing or wrong."""
+
+
+class Unreachable(ClarionError):
+    """Something Clarion leans on is away; trying again later may help."""
+
+
+class DatabaseAway(Unreachable):
+    """PostgreSQL does not answer."""
+
+
+class QueueAway(Unreachable):
+    """Valkey or Redis does not answer."""
+
+
+class ProviderAway(Unreachable):
+    """WhatsApp does not answer, or refuses a call of the control plane."""
+
+
+class StorageFull(Unreachable):
+    """The disk has no room left."""
+
+
+class RunLost(Exception):
+    """This run no longer holds the broadcast: a newer epoch has it, or a person ended it. Write nothing more."""

@@ -1,0 +1,143 @@
+"""The row that is the broadcast, its recipients, its history, and the gate in front of it."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Integer, SmallInteger, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from server.models.base import Base
+
+
+class WhatsAppBroadcast(Base):
+    """A broadcast: the one place that knows what happened and what is left.
+
+    At every commit the counters equal a GROUP BY over the recipients:
+    processed = sent + failed + cancelled + skipped; `unknown`, `queued` and `sending` make up the rest of the total.
+    """
+
+    __tablename__ = "whatsapp_broadcasts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    channel_id: Mapped[int | None] = mapped_column(ForeignKey("channels.id"))
+    name: Mapped[str]
+    message: Mapped[dict[str, Any]]  # {"template": {...}} or {"text": {...}}, as POST /broadcasts takes it
+    default_country: Mapped[str | None]
+    rate_limit: Mapped[int | None]  # messages per second; none: the channel's own
+
+    status: Mapped[str] = mapped_column(server_default="draft")
+    pause_reason: Mapped[str | None]
+    status_detail: Mapped[str | None]  # one plain sentence on why it stands where it stands
+    resume_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(server_default="false")
+
+    total_recipients: Mapped[int] = mapped_column(server_default="0")
+    processed_count: Mapped[int] = mapped_column(server_default="0")
+    sent_count: Mapped[int] = mapped_column(server_default="0")
+    delivered_count: Mapped[int] = mapped_column(server_default="0")
+    read_count: Mapped[int] = mapped_column(server_default="0")
+    failed_count: Mapped[int] = mapped_column(server_default="0")
+    cancelled_count: Mapped[int] = mapped_column(server_default="0")
+    skipped_count: Mapped[int] = mapped_column(server_default="0")
+    unknown_count: Mapped[int] = mapped_column(server_default="0")
+
+    # The cursor: every recipient with a smaller or equal id was claimed at least once.
+    last_processed_recipient_id: Mapped[int] = mapped_column(server_default="0")
+    # Every recipient with a smaller or equal id has an outcome or a next_attempt_at. What a dead run left `sending`
+    # lies between this and the cursor (or is a retry, and has a next_attempt_at): taking over looks nowhere else.
+    settled_through_id: Mapped[int] = mapped_column(server_default="0")
+
+    run_epoch: Mapped[int] = mapped_column(Integer, server_default="0")
+    lease_holder: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+
+    current_rate: Mapped[float | None]  # messages per second, of the last seconds
+    limited_by: Mapped[str | None]
+
+    rejected: Mapped[list[Any]] = mapped_column(server_default="[]")  # the first 1,000: row, phone, reason
+    rejected_count: Mapped[int] = mapped_column(server_default="0")
+
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    scheduled_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+
+
+class WhatsAppBroadcastRecipient(Base):
+    """One person of one broadcast. A phone stands in a broadcast once: a unique index holds it."""
+
+    __tablename__ = "whatsapp_broadcast_recipients"
+
+    broadcast_id: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    business_id: Mapped[int]
+    row_number: Mapped[int | None]  # line of the person in the list they came in
+    phone: Mapped[str]  # E.164 with its plus
+    variables: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    status: Mapped[str] = mapped_column(server_default="queued")
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    next_attempt_at: Mapped[datetime | None]  # set while the row waits behind the cursor, and until its outcome
+    unknown_at: Mapped[datetime | None]  # set while the row is unknown
+    message_id: Mapped[str | None]
+    error_code: Mapped[int | None] = mapped_column(Integer)
+    error_message: Mapped[str | None]
+    sent_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
+    read_at: Mapped[datetime | None]
+    failed_at: Mapped[datetime | None]
+
+
+class BroadcastEvent(Base):
+    """One change of a broadcast: who or what, from, to, why. Only ever added to."""
+
+    __tablename__ = "broadcast_events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("whatsapp_broadcasts.id"))
+    business_id: Mapped[int]
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    actor: Mapped[str]
+    move: Mapped[str]
+    from_status: Mapped[str]
+    to_status: Mapped[str]
+    reason: Mapped[str | None]
+    detail: Mapped[str | None]
+
+
+class BulkGateRow(Base):
+    """The gate of one business and one kind of bulk operation. The row stays, so that the token only ever grows."""
+
+    __tablename__ = "bulk_gates"
+
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"), primary_key=True)
+    operation: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str | None]
+    broadcast_id: Mapped[int | None]
+    fencing_token: Mapped[int] = mapped_column(server_default="0")
+    expires_at: Mapped[datetime | None]
+    window_started_at: Mapped[datetime | None]
+    starts_in_window: Mapped[int] = mapped_column(Integer, server_default="0")
+
+
+class IdempotencyKey(Base):
+    """A request that was answered: the same key and body give the same broadcast for 24 hours."""
+
+    __tablename__ = "idempotency_keys"
+
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body_hash: Mapped[str]
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("whatsapp_broadcasts.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Suppression(Base):
+    """A person who gets nothing from this business until they say otherwise."""
+
+    __tablename__ = "suppressions"
+
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"), primary_key=True)
+    phone: Mapped[str] = mapped_column(primary_key=True)
+    reason: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
