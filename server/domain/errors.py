@@ -5,7 +5,7 @@
       BadInput                       one or many Problem(pointer, detail): CSV rows, JSON fields, CLI options alike
       NotNow                         right in itself, but not in this state or at this moment
         StateDoesNotAllow            a move that the broadcast's status rules out
-        GateBusy                     another bulk operation of the business holds the gate
+        LimitReached                 too many of them in a while
         KeyReused                    an Idempotency-Key came again with another body
       Denied                         the credentials are missing or wrong
       Unreachable                    something Clarion leans on is away
@@ -56,8 +56,8 @@ class StateDoesNotAllow(NotNow):
         self.status = status
 
 
-class GateBusy(NotNow):
-    """Another bulk operation of the business holds the gate."""
+class LimitReached(NotNow):
+    """Too many of them in a while; the message says how many and how long."""
 
 
 class KeyReused(NotNow):

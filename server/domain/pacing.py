@@ -17,6 +17,8 @@ LATENESS_SHARE = 0.004
 LATENESS_ALLOWANCE_SECONDS = 0.5
 # A stall is caught up with at this speed rather than in one burst; the slots still hold every window.
 CATCH_UP = 1.1
+# Timers of an event loop are this coarse; what a late one held up may leave at once.
+TIMER_SECONDS = 0.005
 
 RAISE_SHARE = 0.1
 LOWER_FACTOR = 0.5
@@ -95,7 +97,7 @@ class Pacer:
         self._sequence += 1
         heappush(self._busy, (slot.free_at, self._sequence, slot))
         # From the plan, not from now: a timer that wakes late must not lower the long-run rate for good.
-        self._next_at = max(self._next_at + self._spacing, now - self._spacing)
+        self._next_at = max(self._next_at + self._spacing, now - TIMER_SECONDS)
         return slot
 
     def answered(self, slot: Slot, now: float) -> None:

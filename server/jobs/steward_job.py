@@ -1,0 +1,40 @@
+"""One round of the steward: ask what is due, and enqueue it. Safe to run twice, and at the same time."""
+
+import redis
+
+from server.jobs.hints import Due, enqueue_broadcast
+from server.jobs.queues import broadcasts_queue, connect
+from server.jobs.resources import Resources, open_resources, run
+from server.logs import Event, get_logger
+from server.services import steward
+
+_log = get_logger(__name__)
+
+
+def process_steward_job() -> None:
+    """Start what is due, resume what may go on, take over what lost its runner, settle what nobody will tell."""
+    run(_one_round())
+
+
+async def _one_round() -> None:
+    async with open_resources() as resources:
+        due = await steward.go_round(resources.engine, _policy(resources))
+        enqueued_count = _enqueue(resources, due.broadcast_ids)
+    if due.changed_count or enqueued_count:
+        _log.info(Event.STEWARD_ROUND, enqueued_count=enqueued_count, **due.counts())
+
+
+def _policy(resources: Resources) -> steward.Policy:
+    return steward.Policy(
+        unknown_grace_seconds=resources.settings.unknown_grace_seconds,
+        unknown_max_wait_seconds=resources.settings.unknown_max_wait_seconds,
+    )
+
+
+def _enqueue(resources: Resources, broadcast_ids: list[int]) -> int:
+    """Put hints into the queue, but for those that wait there already. Returns how many."""
+    if not broadcast_ids:
+        return 0
+    connection: redis.Redis = connect(resources.addresses.redis_url)
+    queue = broadcasts_queue(connection)
+    return sum(enqueue_broadcast(queue, Due(broadcast_id)) for broadcast_id in broadcast_ids)

@@ -1,0 +1,71 @@
+"""A broadcast as the API, the CLI and the pages show it: one shape, from the row alone.
+
+Its cost does not grow with the audience.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import NotFound
+from server.domain.states import BroadcastStatus
+from server.models import WhatsAppBroadcast
+
+_AS_THEY_ARE = (
+    "id", "business_id", "name", "status", "pause_reason", "status_detail",
+    "total_recipients", "processed_count", "sent_count", "delivered_count", "read_count", "failed_count",
+    "cancelled_count", "skipped_count", "unknown_count", "cancel_requested", "last_processed_recipient_id",
+    "rate_limit", "limited_by", "rejected", "rejected_count",
+)  # fmt: skip
+_INSTANTS = ("resume_at", "created_at", "scheduled_at", "started_at", "completed_at")
+
+
+async def show(connection: AsyncConnection, business_id: int, broadcast_id: int) -> dict[str, Any]:
+    """One broadcast of a business. Raises `NotFound`, for another business's as well."""
+    row = (
+        await connection.execute(
+            select(WhatsAppBroadcast).where(
+                WhatsAppBroadcast.id == broadcast_id, WhatsAppBroadcast.business_id == business_id
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    return as_json(row)
+
+
+async def show_many(
+    connection: AsyncConnection, business_id: int, *, status: str | None, before_id: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The newest broadcasts of a business, at most `limit`, older than `before_id` where it is given."""
+    statement = select(WhatsAppBroadcast).where(WhatsAppBroadcast.business_id == business_id)
+    if status is not None:
+        statement = statement.where(WhatsAppBroadcast.status == status)
+    if before_id is not None:
+        statement = statement.where(WhatsAppBroadcast.id < before_id)
+    rows = await connection.execute(statement.order_by(WhatsAppBroadcast.id.desc()).limit(limit))
+    return [as_json(row) for row in rows]
+
+
+def as_json(row: Row[Any]) -> dict[str, Any]:
+    """The shape of docs/api.md: plain values, instants as RFC 3339 in UTC."""
+    shown = {name: getattr(row, name) for name in _AS_THEY_ARE}
+    shown |= {name: _rfc3339(getattr(row, name)) for name in _INSTANTS}
+    rate = row.current_rate if row.status == BroadcastStatus.RUNNING else None
+    shown["current_rate"] = None if rate is None else round(rate, 1)
+    shown["eta"] = _rfc3339(_eta(row, rate))
+    return shown
+
+
+def _eta(row: Row[Any], rate: float | None) -> datetime | None:
+    """When the last message will have left, at the present rate; None where nothing leaves at present."""
+    remaining: int = row.total_recipients - row.processed_count - row.unknown_count
+    if not rate or remaining <= 0:
+        return None
+    return datetime.now(UTC) + timedelta(seconds=remaining / rate)
+
+
+def _rfc3339(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

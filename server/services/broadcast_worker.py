@@ -1,0 +1,493 @@
+"""BroadcastWorker: the sending pipeline of one run. Claim, check again, send and record overlap.
+
+    claims      just ahead of need: what will leave in the next 250 ms, at most BATCH_SIZE, committed as `sending`
+    check again cancel, pause, opt-out and the lease, right before each request leaves
+    sends       bounded concurrency, paced by the number's throughput; every request ends in one `Outcome`
+    records     outcomes gathered while the last were being written, hundreds in one commit with the counters
+
+What a stop leaves claimed and unsent goes back: to `queued`, or to `cancelled` where a person cancelled. What is in
+flight is waited for, up to a bound; what is still unanswered then is `unknown`.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import Any, Final, NamedTuple, assert_never
+
+import psycopg
+
+from server.database import plain_connection
+from server.domain.breakers import Breaker, Outage, Pauses
+from server.domain.decisions import (
+    BreakerCandidate,
+    Decision,
+    MarkFailed,
+    MarkSent,
+    MarkUnknown,
+    PauseSending,
+    ReducePace,
+    StopBroadcast,
+    TryAgain,
+    decide,
+)
+from server.domain.errors import RunLost
+from server.domain.messages import MessagePlan
+from server.domain.meters import RateMeter
+from server.domain.outcomes import Ambiguous, Outcome
+from server.domain.pacing import Pacer, Slot
+from server.domain.states import RecipientStatus
+from server.providers.whatsapp import WhatsAppClient
+from server.services.ledger import Claimed, Ledger, Pace, Result, RunKey, Standing
+from server.services.run_control import Cause, RunControl, Stop
+from server.services.run_ledger import RunLedger
+
+CLAIM_AHEAD_SECONDS: Final = 0.25
+# Outcomes of so long are written together: at 80 a second that is two rows a commit, at 10,000 two hundred.
+RECORD_EVERY_SECONDS: Final = 0.02
+RECORD_MOST: Final = 1_000
+# A run waits so long for recipients that were put off; beyond it gives way to other broadcasts.
+PATIENCE_SECONDS: Final = 10.0
+DRAIN_ON_SHUT_DOWN_SECONDS: Final = 8.0
+UNPACED_CONCURRENCY: Final = 96
+# Where WhatsApp complains of the speed of a run that had no limit, the limit becomes the speed it had, at least this.
+LEAST_FOUND_RATE: Final = 10.0
+STOPPED_IN_FLIGHT: Final = "Clarion was stopped before WhatsApp answered."
+
+
+class EndingKind(StrEnum):
+    """How a run ended."""
+
+    EXHAUSTED = auto()  # nobody is left to send to
+    WAITING = auto()  # those who are left may be tried later
+    STOPPED = auto()  # something or somebody stopped it
+
+
+class Ending(NamedTuple):
+    """How a run ended. next_attempt_at: of WAITING. stop: of STOPPED."""
+
+    kind: EndingKind
+    next_attempt_at: datetime | None = None
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a run has to do, and with what.
+
+    rate_per_second: messages per second, None for no limit of ours. limited_by: what that rate comes from.
+    seen_count: recipients that ended before this run.
+    """
+
+    run: RunKey
+    holder: str
+    plan: MessagePlan
+    phone_number_id: str
+    token: str
+    rate_per_second: float | None
+    limited_by: str
+    seen_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The engine's constants, from the settings. Durations in seconds."""
+
+    batch_size: int
+    max_concurrency: int
+    max_attempts: int
+    max_batch_failures: int
+    lease_seconds: float
+    request_timeout_seconds: float
+
+
+class BroadcastWorker:
+    """Sends one broadcast for as long as nothing stops it. Used once, inside one event loop."""
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        limits: Limits,
+        *,
+        client: WhatsAppClient,
+        control: RunControl,
+        database_url: str,
+        on_progress: Callable[[int, float], None],
+    ) -> None:
+        self._do = assignment
+        self._limits = limits
+        self._client = client
+        self._control = control
+        self._database_url = database_url
+        self._on_progress = on_progress
+        self._clock = asyncio.get_running_loop().time
+        self._claims, self._records, self._looks = (RunLedger(database_url, assignment.run, control) for _ in range(3))
+        self._pacer = Pacer(assignment.rate_per_second) if assignment.rate_per_second else None
+        self._turn = asyncio.Lock()  # whose turn it is to wait for the pace
+        self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
+        self._meter = RateMeter(self._clock())
+        self._breaker = Breaker(limits.max_batch_failures, assignment.seen_count)
+        self._outage = Outage()
+        self._pauses = Pauses()
+
+        self._ready: deque[Claimed] = deque()  # claimed, not sent
+        self._results: list[Result] = []  # ended, not recorded
+        self._held: set[int] = set()  # claimed, not recorded: those two, and what is in flight
+        self._fresh: deque[int] = deque()  # claimed for the first time, in the order of their ids
+        self._settled_through_id = 0
+        self._claim_in_doubt = False
+        self._senders: set[asyncio.Task[None]] = set()
+        self._idle_count = 0
+        self._closing = False
+        self._something_ready = asyncio.Event()
+        self._something_ended = asyncio.Event()
+        self._need = asyncio.Event()  # few are ready, or nobody is held any more
+        self._low_mark = 0
+        self._failure: BaseException | None = None
+
+    async def run(self) -> Ending:
+        """Send until nobody is left or something stops it. Raises `RunLost`: then nothing more is written."""
+        async with self._claims, self._records, self._looks, self._in_the_background():
+            self._hire(1 if self._pacer else min(UNPACED_CONCURRENCY, self._limits.max_concurrency))
+            ending = await self._feed()
+            await self._drain()
+            self._give_back(ending)
+            await self._all_recorded()
+        if self._failure is not None:
+            raise self._failure
+        if self._control.stop is not None and self._control.stop.cause is Cause.LOST:
+            raise RunLost
+        return ending
+
+    @contextlib.asynccontextmanager
+    async def _in_the_background(self) -> AsyncIterator[None]:
+        """What goes on beside the sending: the lease, the records, and an ear for pause and cancel."""
+        await self._renew()
+        tasks = [asyncio.create_task(self._guarded(part)) for part in (self._keep_lease(), self._record_all())]
+        try:
+            async with self._control.listening(lambda: plain_connection(self._database_url), self._look):
+                yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _guarded(self, part: Coroutine[Any, Any, None]) -> None:
+        """A part that fails stops the run: what it holds is then `unknown` to the next one, and nobody is lost."""
+        try:
+            await part
+        except RunLost:
+            self._control.request(Stop(Cause.LOST))
+        except Exception as error:  # noqa: BLE001 - kept, and raised by `run`
+            self._failure = error
+            self._control.request(Stop(Cause.LOST))
+
+    # --- claim
+
+    async def _feed(self) -> Ending:
+        """Keep claimed just ahead of need, until there is a reason to end."""
+        try:
+            while self._control.stop is None:
+                ending = await self._feed_once()
+                if ending is not None:
+                    return ending
+        except RunLost:
+            self._control.request(Stop(Cause.LOST))
+        return Ending(EndingKind.STOPPED, stop=self._control.stop)
+
+    async def _feed_once(self) -> Ending | None:
+        wanted = self._wanted()
+        claimed = await self._claim(wanted) if wanted else []
+        if claimed is None:
+            await self._control.look(self._look)
+        elif claimed:
+            self._take_in(claimed)
+        elif self._held:
+            self._need.clear()
+            await _first(self._need, CLAIM_AHEAD_SECONDS / 5)
+        elif wanted:
+            return await self._nobody_left()
+        return None
+
+    def _wanted(self) -> int:
+        """How many to claim now: what leaves in the next 250 ms, less what is claimed already; 0 for not yet."""
+        rate = self._pacer.rate if self._pacer else self._meter.rate(self._clock())
+        # An unpaced run starts with one for each sender, and claims more as it turns out to be quick.
+        ahead = max(1 if self._pacer else len(self._senders), round(rate * CLAIM_AHEAD_SECONDS))
+        ahead = min(ahead, self._limits.batch_size)
+        self._low_mark = ahead // 2
+        return ahead - len(self._ready) if len(self._ready) <= self._low_mark else 0
+
+    async def _claim(self, wanted: int) -> list[Claimed] | None:
+        """None: the row says stop. A database that went away in between may have kept a claim we never saw."""
+        asked_at = self._clock()
+        try:
+            if self._claim_in_doubt:
+                held = tuple(self._held)
+                await self._claims.until_lost(lambda ledger: ledger.hand_back_strays(held))
+                self._claim_in_doubt = False
+            claimed = await self._claims.once(lambda ledger: ledger.claim(wanted))
+        except psycopg.OperationalError:
+            self._claim_in_doubt = True
+            await self._claims.until_lost(Ledger.look)
+            return []
+        if claimed is not None:
+            self._control.note_look(asked_at)
+        return claimed
+
+    def _take_in(self, claimed: list[Claimed]) -> None:
+        self._ready.extend(claimed)
+        self._held.update(recipient.id for recipient in claimed)
+        self._fresh.extend(recipient.id for recipient in claimed if not recipient.waited)
+        self._something_ready.set()
+
+    async def _nobody_left(self) -> Ending | None:
+        """Whether the run is at its end; None when somebody who was put off may be tried soon."""
+        if self._claim_in_doubt:
+            return None
+        waiting = await self._looks.until_lost(Ledger.next_attempt)
+        if waiting is None:
+            return Ending(EndingKind.EXHAUSTED)
+        if waiting[1] > PATIENCE_SECONDS:
+            return Ending(EndingKind.WAITING, next_attempt_at=waiting[0])
+        await _first(self._control.stopped, waiting[1])
+        return None
+
+    # --- check again, and send
+
+    def _hire(self, count: int) -> None:
+        """Concurrency follows need: a sender that finds nobody idle behind it hires one more, up to the limit."""
+        for _ in range(min(count, self._limits.max_concurrency - len(self._senders))):
+            sender = asyncio.create_task(self._guarded(self._send_all()))
+            self._senders.add(sender)
+            self._idle_count += 1
+
+    async def _send_all(self) -> None:
+        """One sender: takes the next recipient, looks once more whether it may, sends, and so on."""
+        while True:
+            if not self._ready:
+                if self._closing:
+                    return
+                self._something_ready.clear()
+                await self._something_ready.wait()
+                continue
+            slot = None
+            if self._pacer is not None:
+                async with self._turn:
+                    slot = await self._slot(self._pacer)
+            if not await self._may_send():
+                return
+            if self._ready:
+                self._idle_count -= 1
+                if self._idle_count == 0 and self._pacer is not None:
+                    self._hire(1)
+                recipient = self._ready.popleft()
+                if len(self._ready) <= self._low_mark:
+                    self._need.set()
+                await self._send(recipient, slot)
+                self._idle_count += 1
+
+    async def _may_send(self) -> bool:
+        """The second look, right before a request leaves: pause, cancel, shut-down and the lease."""
+        if self._control.is_stale:
+            async with self._looking:
+                if self._control.is_stale and self._control.stop is None:
+                    await self._control.look(self._look)
+        return self._control.may_send()
+
+    async def _slot(self, pacer: Pacer) -> Slot | None:
+        """Wait for the pace to allow one message. None: something stopped the run first, or nobody is ready."""
+        while self._control.stop is None and self._ready:
+            grant = pacer.take(self._clock(), 1)
+            if grant.count:
+                return pacer.left(self._clock())
+            await _first(self._control.stopped, min(grant.wait, CLAIM_AHEAD_SECONDS / 2))
+        return None
+
+    async def _send(self, recipient: Claimed, slot: Slot | None) -> None:
+        if recipient.phone in self._control.opted_out:
+            self._results.append(Result(recipient.id, RecipientStatus.SKIPPED, error_message="opted out", unused=1))
+            return
+        do = self._do
+        body = do.plan.render(recipient.phone, recipient.variables, f"b{do.run.broadcast_id}:r{recipient.id}")
+        try:
+            outcome = await self._client.send(do.phone_number_id, do.token, body)
+        except asyncio.CancelledError:
+            self._note(recipient, Ambiguous(STOPPED_IN_FLIGHT))
+            raise
+        if slot is not None and self._pacer is not None:
+            self._pacer.answered(slot, self._clock())
+        self._note(recipient, outcome)
+
+    # --- decide
+
+    def _note(self, recipient: Claimed, outcome: Outcome) -> None:
+        """Turn an outcome into a result to record, and obey what it means for the sending as a whole."""
+        now = self._clock()
+        outage = self._outage.note(outcome, now)
+        decision = decide(
+            outcome,
+            attempts=recipient.attempts,
+            max_attempts=self._limits.max_attempts,
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+            away_seconds=self._outage.away_seconds(now),
+        )
+        self._results.append(_result(recipient, decision))
+        self._something_ended.set()
+        self._obey(decision, now)
+        if outage is not None:
+            self._stop(outage)
+
+    def _obey(self, decision: Decision, now: float) -> None:
+        match decision.effect:
+            case None:
+                if not isinstance(decision.verdict, TryAgain):
+                    self._breaker.note_ended()
+            case BreakerCandidate() as failure:
+                stop = self._breaker.note_failed(failure)
+                if stop is not None:
+                    self._stop(stop)
+            case StopBroadcast() as stop:
+                self._stop(stop)
+            case ReducePace(factor=factor, pause_seconds=pause_seconds):
+                pacer = self._paced(now)
+                pacer.lower(now, factor)
+                pacer.pause(now, pause_seconds)
+            case PauseSending() as pause:
+                until = self._pauses.note(pause, now)
+                self._paced(now).pause(now, until - now)
+            case _:
+                assert_never(decision.effect)
+
+    def _paced(self, now: float) -> Pacer:
+        """The pacer; a run without one gets one at the speed it has, once WhatsApp complains of it."""
+        if self._pacer is None:
+            self._pacer = Pacer(max(self._meter.rate(now), LEAST_FOUND_RATE))
+        return self._pacer
+
+    def _stop(self, stop: StopBroadcast) -> None:
+        cause = Cause.FAILED if stop.is_final else Cause.HELD
+        self._control.request(Stop(cause, stop.pause_reason, stop.message, stop.resume_after_seconds))
+
+    # --- record
+
+    async def _record_all(self) -> None:
+        """Write outcomes as they come: those that ended while the last were being written go together."""
+        while True:
+            if self._results:
+                await self._record_some()
+            else:
+                self._something_ended.clear()
+                await _first(self._something_ended, 1.0)
+            await asyncio.sleep(0 if self._closing else RECORD_EVERY_SECONDS)
+
+    async def _record_some(self) -> None:
+        batch, self._results = self._results[:RECORD_MOST], self._results[RECORD_MOST:]
+        now = self._clock()
+        self._meter.add(now, sum(result.status is RecipientStatus.SENT for result in batch))
+        ended = {result.id for result in batch}
+        settled_through_id = self._settled_once(ended)
+        pace = Pace(self._meter.rate(now), self._limited_by())
+        processed = await self._records.until_lost(lambda ledger: ledger.record(batch, pace, settled_through_id))
+        self._held -= ended
+        self._need.set()
+        self._on_progress(processed, pace.rate)
+
+    def _settled_once(self, ended: set[int]) -> int:
+        """The id up to which every recipient has an outcome, once these have theirs."""
+        while self._fresh and (self._fresh[0] in ended or self._fresh[0] not in self._held):
+            self._settled_through_id = self._fresh.popleft()
+        return self._settled_through_id
+
+    def _limited_by(self) -> str:
+        if self._pacer is not None and self._pacer.is_lowered:
+            return "throughput"
+        if self._idle_count == 0:
+            return "provider"
+        return self._do.limited_by if self._pacer else "nothing"
+
+    async def _renew(self) -> None:
+        asked_at = self._clock()
+        seconds = self._limits.lease_seconds
+        await self._looks.until_lost(lambda ledger: ledger.renew(self._do.holder, seconds))
+        self._control.lease_renewed(asked_at, seconds)
+
+    async def _keep_lease(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.lease_seconds / 3)
+            await self._renew()
+
+    async def _look(self) -> Standing | None:
+        return await self._looks.until_lost(Ledger.look)
+
+    # --- end
+
+    async def _drain(self) -> None:
+        """Wait for what is in flight, up to a bound; what is unanswered then is unknown."""
+        self._closing = True
+        self._something_ready.set()
+        stop = self._control.stop
+        shut_down = stop is not None and stop.cause is Cause.SHUT_DOWN
+        bound = DRAIN_ON_SHUT_DOWN_SECONDS if shut_down else self._limits.request_timeout_seconds + 1.0
+        if self._is_lost:
+            bound = 0.0  # their answers could not be written down any more
+        _, unanswered = await asyncio.wait(self._senders, timeout=bound)
+        for sender in unanswered:
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
+
+    def _give_back(self, ending: Ending) -> None:
+        """What is claimed and was not sent goes back to the queue, or with all the rest where a person cancelled."""
+        cancelled = ending.stop is not None and ending.stop.cause is Cause.CANCELLED
+        status = RecipientStatus.CANCELLED if cancelled else RecipientStatus.QUEUED
+        self._results.extend(Result(recipient.id, status, unused=1) for recipient in self._ready)
+        self._ready.clear()
+
+    async def _all_recorded(self) -> None:
+        """Wait until the recorder has written everything, or the run is lost."""
+        while self._held and not self._is_lost:
+            self._something_ended.set()
+            await asyncio.sleep(RECORD_EVERY_SECONDS / 4)
+
+    @property
+    def _is_lost(self) -> bool:
+        return self._control.stop is not None and self._control.stop.cause is Cause.LOST
+
+
+async def _first(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but not longer than so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(seconds, 0.001)):
+            await event.wait()
+
+
+def _result(recipient: Claimed, decision: Decision) -> Result:
+    """What RECORD shall write of a recipient."""
+    match decision.verdict:
+        case MarkSent(message_id=message_id):
+            return Result(recipient.id, RecipientStatus.SENT, message_id=message_id)
+        case MarkFailed(code=code, message=message, suppress=suppress):
+            return Result(
+                recipient.id,
+                RecipientStatus.FAILED,
+                error_code=code,
+                error_message=message,
+                suppressed_phone=recipient.phone if suppress else None,
+            )
+        case TryAgain(delay_seconds=delay_seconds, code=code, message=message, uses_attempt=uses_attempt):
+            return Result(
+                recipient.id,
+                RecipientStatus.QUEUED,
+                error_code=code,
+                error_message=message,
+                unused=0 if uses_attempt else 1,
+                delay_seconds=delay_seconds,
+            )
+        case MarkUnknown(reason=reason):
+            return Result(recipient.id, RecipientStatus.UNKNOWN, error_message=reason)
+        case _:
+            assert_never(decision.verdict)

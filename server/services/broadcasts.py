@@ -1,0 +1,164 @@
+"""The moves of a broadcast: each a compare-and-set with its event, in the caller's transaction.
+
+A person's pause or cancel is never overwritten by the engine: the engine's moves are compare-and-sets as well, and
+carry the epoch of the run that makes them.
+"""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import NotFound, StateDoesNotAllow
+from server.domain.states import FINAL, RULES, Actor, BroadcastStatus, Move, PauseReason
+from server.services import leases, ledger
+from server.services.events import add_event
+from server.services.signals import look_at_row
+
+_MAKE = text("""
+    /* broadcasts.make   The one writer of `status` beside leases.take. */
+    WITH before AS (SELECT id, status FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE)
+    UPDATE whatsapp_broadcasts b
+       SET status = :to, pause_reason = :pause_reason, status_detail = :detail, resume_at = :resume_at,
+           completed_at = CASE WHEN :is_final THEN clock_timestamp() ELSE b.completed_at END,
+           scheduled_at = coalesce(CAST(:scheduled_at AS timestamptz), b.scheduled_at)
+      FROM before
+     WHERE b.id = before.id AND b.status = ANY(:allowed_from)
+       AND (CAST(:epoch AS integer) IS NULL OR b.run_epoch = :epoch)
+    RETURNING before.status
+""")
+
+_WISH_TO_CANCEL = text("""
+    /* broadcasts.wish_to_cancel   The flag is what the runner obeys; everything else follows from it. */
+    UPDATE whatsapp_broadcasts SET cancel_requested = true
+     WHERE id = :broadcast_id AND status = ANY(:allowed_from) AND NOT cancel_requested
+    RETURNING status
+""")
+
+_LOCK = text("""
+    /* broadcasts.lock */
+    SELECT status, cancel_requested, run_epoch,
+           lease_holder IS NOT NULL AND lease_expires_at > clock_timestamp() AS has_runner
+      FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE
+""")
+
+_NEW_EPOCH = text("""
+    /* broadcasts.new_epoch   Whatever runner may still be about has lost the row. */
+    UPDATE whatsapp_broadcasts SET run_epoch = run_epoch + 1, lease_holder = NULL, lease_expires_at = NULL
+     WHERE id = :broadcast_id RETURNING run_epoch
+""")
+
+
+_REWIND = text("""
+    /* broadcasts.rewind */
+    UPDATE whatsapp_broadcasts SET last_processed_recipient_id = 0, settled_through_id = 0
+     WHERE id = :broadcast_id AND run_epoch = :epoch
+""")
+
+
+class Why(NamedTuple):
+    """Why a broadcast stands where it stands. detail: one plain sentence. resume_at: when it goes on by itself."""
+
+    pause_reason: PauseReason | None = None
+    detail: str | None = None
+    resume_at: datetime | None = None
+
+
+NO_REASON: Final = Why()
+
+
+async def make(
+    connection: AsyncConnection,
+    broadcast_id: int,
+    move: Move,
+    *,
+    by: Actor,
+    why: Why = NO_REASON,
+    scheduled_at: datetime | None = None,
+    epoch: int | None = None,
+) -> bool:
+    """Make one move and write its event.
+
+    epoch: of the run that makes the move, if a run does.
+    False: the row was not in a state that allows it, or the run is lost; nothing was written.
+    """
+    rule = RULES[move]
+    values = {
+        "broadcast_id": broadcast_id,
+        "to": rule.to,
+        "allowed_from": sorted(rule.allowed_from),
+        **why._asdict(),
+        "scheduled_at": scheduled_at,
+        "is_final": rule.to in FINAL,
+        "epoch": epoch,
+    }
+    before: str | None = await connection.scalar(_MAKE, values)
+    if before is None:
+        return False
+    await add_event(connection, broadcast_id, move, by=by, before=before, reason=why.pause_reason, detail=why.detail)
+    return True
+
+
+async def make_or_refuse(
+    connection: AsyncConnection,
+    broadcast_id: int,
+    move: Move,
+    *,
+    by: Actor,
+    why: Why = NO_REASON,
+    scheduled_at: datetime | None = None,
+) -> None:
+    """Make a move that a person asked for, and wake the runner. Raises `NotFound` or `StateDoesNotAllow`."""
+    if await make(connection, broadcast_id, move, by=by, why=why, scheduled_at=scheduled_at):
+        await look_at_row(connection, broadcast_id)
+        return
+    row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    raise StateDoesNotAllow(move, row.status)
+
+
+async def request_cancel(connection: AsyncConnection, broadcast_id: int, *, by: Actor) -> None:
+    """Store the wish to cancel; from the commit on no request leaves later than 250 ms.
+
+    Asking twice is asking once. Raises `NotFound`, or `StateDoesNotAllow` where it has ended already.
+    """
+    allowed_from = sorted(RULES[Move.CANCEL].allowed_from)
+    status = await connection.scalar(_WISH_TO_CANCEL, {"broadcast_id": broadcast_id, "allowed_from": allowed_from})
+    if status is not None:
+        await add_event(
+            connection, broadcast_id, Move.CANCEL, by=by, before=status, after=status, detail="Cancel requested."
+        )
+        await look_at_row(connection, broadcast_id)
+        return
+    row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    if not (row.cancel_requested and row.status in (*allowed_from, BroadcastStatus.CANCELLED)):
+        raise StateDoesNotAllow(Move.CANCEL, row.status)
+
+
+async def finish_cancel(connection: AsyncConnection, broadcast_id: int, *, epoch: int | None = None) -> bool:
+    """Account for everybody who is left and end the broadcast as cancelled.
+
+    epoch: of the run that ends it; without one it is done only where no runner lives (who then does it itself).
+    False: nothing to do here, or somebody else's to do.
+    """
+    row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+    if row is None or not row.cancel_requested or row.status not in RULES[Move.CANCEL].allowed_from:
+        return False
+    if epoch is None:
+        if row.has_runner:
+            return False
+        epoch = int(await connection.scalar(_NEW_EPOCH, {"broadcast_id": broadcast_id}) or 0)
+        await leases.mark_strays(connection, broadcast_id, epoch)
+    elif row.run_epoch != epoch:
+        return False
+    await ledger.within(connection, ledger.CANCEL_REST, {"broadcast_id": broadcast_id})
+    return await make(connection, broadcast_id, Move.CANCEL, by=Actor.USER, epoch=epoch)
+
+
+async def rewind(connection: AsyncConnection, broadcast_id: int, epoch: int) -> None:
+    """Put the cursor back to the start: whoever is still `queued` is found again, and nobody else is."""
+    await connection.execute(_REWIND, {"broadcast_id": broadcast_id, "epoch": epoch})

@@ -1,0 +1,95 @@
+"""Channels: the numbers a business sends from. Tokens are written, encrypted, and never read back by a person."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import BadInput, NotFound
+from server.models import Channel
+from server.secrets import Vault
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A channel with its token, ready to send. rate_per_second: messages per second, 0 for no limit of ours."""
+
+    channel_id: int
+    phone_number_id: str
+    waba_id: str
+    token: str
+    rate_per_second: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewChannel:
+    """What a number is set up with."""
+
+    phone_number_id: str
+    waba_id: str
+    token: str
+    app_secret: str
+    verify_token: str
+    rate_per_second: int = 80
+
+
+async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: NewChannel) -> int:
+    """Add a number; the same number again renews its tokens. Returns its id.
+
+    Raises `BadInput` where the number belongs to another business.
+    """
+    values = {
+        "business_id": business_id,
+        "phone_number_id": new.phone_number_id,
+        "waba_id": new.waba_id,
+        "token_encrypted": vault.encrypt(new.token),
+        "app_secret_encrypted": vault.encrypt(new.app_secret),
+        "verify_token_encrypted": vault.encrypt(new.verify_token),
+        "rate_per_second": new.rate_per_second,
+    }
+    statement = insert(Channel).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=["phone_number_id"],
+        set_={column: statement.excluded[column] for column in values if column != "business_id"},
+        where=Channel.business_id == business_id,
+    )
+    channel_id = await connection.scalar(statement.returning(Channel.id))
+    if channel_id is None:
+        raise BadInput(f"The number {new.phone_number_id} belongs to another business.", pointer="/phone_number_id")
+    return int(channel_id)
+
+
+async def choose(connection: AsyncConnection, business_id: int, channel_id: int | None) -> int:
+    """The channel to send from: the one named, or the only one. Raises `BadInput`."""
+    known = [
+        int(row)
+        for row in await connection.scalars(
+            select(Channel.id).where(Channel.business_id == business_id).order_by(Channel.id)
+        )
+    ]
+    if channel_id is not None:
+        if channel_id not in known:
+            raise BadInput(f"There is no channel {channel_id}.", pointer="/channel_id")
+        return channel_id
+    if not known:
+        raise BadInput("This business has no number yet. `clarion channel add` adds one.", pointer="/channel_id")
+    if len(known) > 1:
+        listed = ", ".join(map(str, known))
+        raise BadInput(f"This business has several numbers: say which one sends ({listed}).", pointer="/channel_id")
+    return known[0]
+
+
+async def sender(connection: AsyncConnection, vault: Vault, channel_id: int) -> Sender:
+    """A channel with its token. Raises `NotFound`, or `BadInput` where the token cannot be decrypted."""
+    row = (
+        await connection.execute(
+            select(Channel.phone_number_id, Channel.waba_id, Channel.token_encrypted, Channel.rate_per_second).where(
+                Channel.id == channel_id
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no channel {channel_id}.")
+    token = vault.decrypt(row.token_encrypted)
+    return Sender(channel_id, row.phone_number_id, row.waba_id, token, row.rate_per_second)

@@ -1,0 +1,102 @@
+"""How a broadcast comes to be: a row, its recipients and its first move, all in one transaction or not at all."""
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.messages import MessagePlan
+from server.domain.states import Actor, BroadcastStatus, Move
+from server.models import Channel, WhatsAppBroadcast
+from server.services import broadcasts, channels, templates
+from server.services.audiences import Loaded, LoadProgress, Row, load_recipients
+from server.services.bulk_gate import BulkGate
+
+Rows = Iterable[Row] | AsyncIterable[Row]
+OnProgress = Callable[[LoadProgress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NewBroadcast:
+    """What a person asks for, as POST /broadcasts takes it. rate_limit: messages per second, none for the number's."""
+
+    name: str
+    message: dict[str, Any]
+    channel_id: int | None = None
+    default_country: str | None = None
+    rate_limit: int | None = None
+    scheduled_at: datetime | None = None
+
+
+async def create(connection: AsyncConnection, business_id: int, new: NewBroadcast) -> int:
+    """A draft without recipients. Returns its id. Raises `BadInput` where template, variables or number do not fit."""
+    channel_id = await channels.choose(connection, business_id, new.channel_id)
+    await _plan(connection, business_id, channel_id, new.message)
+    values = {
+        "business_id": business_id,
+        "channel_id": channel_id,
+        "name": new.name,
+        "message": new.message,
+        "default_country": new.default_country,
+        "rate_limit": new.rate_limit,
+        "scheduled_at": new.scheduled_at,
+    }
+    broadcast_id = await connection.scalar(insert(WhatsAppBroadcast).values(values).returning(WhatsAppBroadcast.id))
+    return int(broadcast_id or 0)
+
+
+async def add_recipients(
+    connection: AsyncConnection, broadcast_id: int, rows: Rows, on_progress: OnProgress | None = None
+) -> Loaded:
+    """Add people to a draft; rows that cannot be used are kept with their reason and stop nobody else.
+
+    Raises `NotFound`, or `StateDoesNotAllow` where it is no draft any more.
+    """
+    draft = (
+        await connection.execute(
+            select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id).with_for_update()
+        )
+    ).one_or_none()
+    if draft is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    if draft.status != BroadcastStatus.DRAFT:
+        raise StateDoesNotAllow("take more recipients", draft.status)
+    plan = await _plan(connection, draft.business_id, draft.channel_id, draft.message)
+    return await load_recipients(
+        connection,
+        broadcast_id=broadcast_id,
+        business_id=draft.business_id,
+        rows=rows,
+        plan=plan,
+        default_country=draft.default_country,
+        on_progress=on_progress,
+    )
+
+
+async def start(connection: AsyncConnection, broadcast_id: int, *, by: Actor, starts_per_minute: int) -> None:
+    """Queue a draft, or put it on its schedule. Raises `NotFound`, `NotNow`, or `BadInput` where nobody is on it."""
+    row = (
+        await connection.execute(select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id))
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    if row.status == BroadcastStatus.DRAFT and row.total_recipients == 0:
+        raise BadInput("This broadcast has no recipients to send to.", pointer="/recipients")
+    if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
+        await broadcasts.make_or_refuse(
+            connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at
+        )
+        return
+    await BulkGate(row.business_id).count_start(connection, starts_per_minute)
+    await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
+
+
+async def _plan(
+    connection: AsyncConnection, business_id: int, channel_id: int, message: dict[str, Any]
+) -> MessagePlan:
+    waba_id = await connection.scalar(select(Channel.waba_id).where(Channel.id == channel_id))
+    return await templates.plan_message(connection, business_id, str(waba_id), message)

@@ -1,0 +1,340 @@
+"""The SQL of the hot path: the statements that the engine lives on, each with its reason and its cost.
+
+Rules of this room:
+- Every statement of a run carries the run's epoch; no row in answer means that the run is lost (`RunLost`).
+- Locks are taken in one order: the broadcast, then its recipients.
+- Counters change in the statement that changes the rows they count, by what really changed, never by what was meant.
+- Plain psycopg with binary, prepared statements, each its own transaction: SQLAlchemy would cost 7 % of the rate.
+
+The name stays in each statement: pg_stat_activity and slow-query logs show it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from psycopg import AsyncConnection as PlainConnection
+from psycopg.types.json import set_json_loads
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import RunLost
+from server.domain.states import RecipientStatus
+
+CLAIM: Final = """
+    /* ledger.claim
+       Why:  the row says `sending` before a request can leave, so that a crash can lose track of nobody.
+       Cost: one index range behind the cursor; the last batch of ten million costs what the first did. Those who wait
+             for another attempt come first, from the small partial index.
+       Lock: the broadcast, then the recipients. */
+    WITH run AS (
+        SELECT id, last_processed_recipient_id AS cursor FROM whatsapp_broadcasts
+         WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s AND status = 'running' AND NOT cancel_requested
+           FOR UPDATE
+    ), waiting AS (
+        SELECT r.id FROM whatsapp_broadcast_recipients r
+         WHERE r.broadcast_id = %(broadcast_id)s AND r.next_attempt_at <= clock_timestamp() AND r.status = 'queued'
+         ORDER BY r.next_attempt_at LIMIT %(wanted)s
+    ), fresh AS (
+        SELECT r.id FROM whatsapp_broadcast_recipients r
+         WHERE r.broadcast_id = %(broadcast_id)s AND r.id > (SELECT cursor FROM run)
+           AND r.status = 'queued' AND r.next_attempt_at IS NULL
+         ORDER BY r.id LIMIT %(wanted)s - (SELECT count(*) FROM waiting)
+    ), claimed AS (
+        UPDATE whatsapp_broadcast_recipients r SET status = 'sending', attempts = r.attempts + 1
+          FROM run
+         WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM waiting UNION ALL SELECT id FROM fresh)
+           AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
+        RETURNING r.id, r.phone, r.variables, r.attempts, r.next_attempt_at IS NOT NULL AS waited
+    ), moved AS (
+        UPDATE whatsapp_broadcasts b
+           SET last_processed_recipient_id = greatest(b.last_processed_recipient_id, (SELECT max(id) FROM fresh))
+          FROM run WHERE b.id = run.id AND EXISTS (SELECT FROM fresh)
+    )
+    SELECT c.id, c.phone, c.variables, c.attempts, c.waited FROM run LEFT JOIN claimed c ON true ORDER BY c.id
+"""
+
+RECORD: Final = """
+    /* ledger.record
+       Why:  outcomes of hundreds of requests and the counters they change become true in one commit.
+       Cost: one index look-up a recipient, all changes HOT (no index names what changes, but for a retry).
+       Lock: the broadcast, then the recipients.
+       A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again. */
+    WITH run AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), recorded AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = o.status, message_id = coalesce(o.message_id, r.message_id),
+               error_code = o.error_code, error_message = o.error_message,
+               attempts = r.attempts - o.unused,
+               next_attempt_at = CASE WHEN o.status = 'queued'
+                                      THEN clock_timestamp() + o.delay_seconds * interval '1 second' END,
+               unknown_at = CASE WHEN o.status = 'unknown' THEN clock_timestamp() END,
+               sent_at = CASE WHEN o.status = 'sent' THEN clock_timestamp() ELSE r.sent_at END,
+               failed_at = CASE WHEN o.status = 'failed' THEN clock_timestamp() ELSE r.failed_at END
+          FROM run, unnest(%(ids)s::bigint[], %(statuses)s::text[], %(message_ids)s::text[], %(error_codes)s::int[],
+                           %(error_messages)s::text[], %(unused)s::smallint[], %(delays)s::float8[])
+               AS o (id, status, message_id, error_code, error_message, unused, delay_seconds)
+         WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending'
+        RETURNING o.status
+    ), suppressed AS (
+        INSERT INTO suppressions (business_id, phone, reason)
+        SELECT %(business_id)s, phone, 'stopped marketing messages in WhatsApp'
+          FROM run, unnest(%(suppressed_phones)s::text[]) AS phone
+            ON CONFLICT DO NOTHING
+    ), tally AS (
+        SELECT count(*) FILTER (WHERE status = 'sent') AS sent, count(*) FILTER (WHERE status = 'failed') AS failed,
+               count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
+               count(*) FILTER (WHERE status = 'skipped') AS skipped,
+               count(*) FILTER (WHERE status = 'unknown') AS unknown
+          FROM recorded
+    )
+    UPDATE whatsapp_broadcasts b
+       SET sent_count = b.sent_count + t.sent, failed_count = b.failed_count + t.failed,
+           cancelled_count = b.cancelled_count + t.cancelled, skipped_count = b.skipped_count + t.skipped,
+           unknown_count = b.unknown_count + t.unknown,
+           processed_count = b.processed_count + t.sent + t.failed + t.cancelled + t.skipped,
+           settled_through_id = greatest(b.settled_through_id, %(settled_through_id)s),
+           current_rate = %(rate)s, limited_by = %(limited_by)s
+      FROM run, tally t
+     WHERE b.id = run.id
+    RETURNING b.processed_count
+"""
+
+TAKE_OVER: Final = """
+    /* ledger.take_over
+       Why:  what a dead run left `sending` may have left the house; nobody may guess. It becomes `unknown`.
+       Cost: what was in flight, not the audience: the range between settled_through_id and the cursor, and the few
+             that wait for another attempt.
+       Lock: the broadcast (held by the caller's transaction), then the recipients. */
+    WITH run AS (
+        SELECT id, settled_through_id, last_processed_recipient_id AS cursor FROM whatsapp_broadcasts
+         WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), strays AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'unknown', unknown_at = clock_timestamp(), next_attempt_at = NULL, error_message = %(why)s
+          FROM run
+         WHERE r.broadcast_id = run.id AND r.status = 'sending'
+           AND r.id IN (SELECT i.id FROM whatsapp_broadcast_recipients i
+                         WHERE i.broadcast_id = %(broadcast_id)s
+                           AND i.id > (SELECT settled_through_id FROM run) AND i.id <= (SELECT cursor FROM run)
+                        UNION ALL
+                        SELECT w.id FROM whatsapp_broadcast_recipients w
+                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
+        RETURNING r.id
+    )
+    UPDATE whatsapp_broadcasts b
+       SET unknown_count = b.unknown_count + (SELECT count(*) FROM strays),
+           settled_through_id = b.last_processed_recipient_id
+      FROM run WHERE b.id = run.id
+    RETURNING (SELECT count(*) FROM strays) AS unknown_count
+"""
+
+HAND_BACK_STRAYS: Final = """
+    /* ledger.hand_back_strays
+       Why:  a claim whose answer got lost (the database went away) left rows `sending` that this run never saw and so
+             never sent. They go back; those it does hold are named and stay.
+       Cost: as take_over. */
+    WITH run AS (
+        SELECT id, settled_through_id, last_processed_recipient_id AS cursor FROM whatsapp_broadcasts
+         WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), strays AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'queued', attempts = r.attempts - 1, next_attempt_at = clock_timestamp()
+          FROM run
+         WHERE r.broadcast_id = run.id AND r.status = 'sending' AND NOT r.id = ANY(%(held)s::bigint[])
+           AND r.id IN (SELECT i.id FROM whatsapp_broadcast_recipients i
+                         WHERE i.broadcast_id = %(broadcast_id)s
+                           AND i.id > (SELECT settled_through_id FROM run) AND i.id <= (SELECT cursor FROM run)
+                        UNION ALL
+                        SELECT w.id FROM whatsapp_broadcast_recipients w
+                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
+        RETURNING r.id
+    )
+    SELECT (SELECT count(*) FROM strays) AS handed_back FROM run
+"""
+
+CANCEL_REST: Final = """
+    /* ledger.cancel_rest
+       Why:  a person stopped the broadcast: everybody who is still queued is accounted for at once, set-based.
+       Cost: one HOT update a remaining recipient, a million in a few seconds. */
+    WITH run AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND cancel_requested FOR UPDATE
+    ), cancelled AS (
+        UPDATE whatsapp_broadcast_recipients r SET status = 'cancelled', next_attempt_at = NULL
+          FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued' RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts b
+       SET cancelled_count = b.cancelled_count + (SELECT count(*) FROM cancelled),
+           processed_count = b.processed_count + (SELECT count(*) FROM cancelled)
+      FROM run WHERE b.id = run.id
+    RETURNING (SELECT count(*) FROM cancelled) AS cancelled_count
+"""
+
+FAIL_REST: Final = """
+    /* ledger.fail_rest
+       Why:  nothing more can be sent (a template disabled for good): whoever is left has failed, with the reason.
+       Cost: one HOT update a remaining recipient. */
+    WITH run AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), failed AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'failed', failed_at = clock_timestamp(), next_attempt_at = NULL, error_message = %(why)s
+          FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued' RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts b
+       SET failed_count = b.failed_count + (SELECT count(*) FROM failed),
+           processed_count = b.processed_count + (SELECT count(*) FROM failed)
+      FROM run WHERE b.id = run.id
+    RETURNING (SELECT count(*) FROM failed) AS failed_count
+"""
+
+NEXT_ATTEMPT: Final = """
+    /* ledger.next_attempt   Cost: the first entry of a small partial index. */
+    SELECT min(next_attempt_at) AS at, extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float8 AS wait
+      FROM whatsapp_broadcast_recipients
+     WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at IS NOT NULL AND status = 'queued'
+"""
+
+RENEW: Final = """
+    /* ledger.renew
+       Why:  the lease of the run and the gate it stands behind live and die together.
+       Cost: two single rows, every third of a lease. */
+    WITH run AS (
+        UPDATE whatsapp_broadcasts SET lease_expires_at = clock_timestamp() + %(seconds)s * interval '1 second'
+         WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s AND lease_holder = %(holder)s
+        RETURNING id, business_id
+    ), gate AS (
+        UPDATE bulk_gates g SET expires_at = clock_timestamp() + %(seconds)s * interval '1 second'
+          FROM run WHERE g.business_id = run.business_id AND g.broadcast_id = run.id AND g.holder = %(holder)s
+    )
+    SELECT id FROM run
+"""
+
+LOOK: Final = """
+    /* ledger.look   Is there a reason to stop? Cost: one row by its key. */
+    SELECT status, cancel_requested, run_epoch FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s
+"""
+
+
+async def within(connection: AsyncConnection, statement: str, values: dict[str, Any]) -> list[Any]:
+    """The rows that a statement of this room answers with, in a transaction that the caller opened and will commit."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert isinstance(driver, PlainConnection)
+    async with driver.cursor() as cursor:
+        await cursor.execute(statement, values)
+        return await cursor.fetchall()
+
+
+class RunKey(NamedTuple):
+    """One run of one broadcast: what every statement of it carries."""
+
+    broadcast_id: int
+    business_id: int
+    epoch: int
+
+
+class Claimed(NamedTuple):
+    """One recipient whom this run may send to. waited: it had been put off before."""
+
+    id: int
+    phone: str
+    variables: dict[str, str]
+    attempts: int
+    waited: bool
+
+
+class Result(NamedTuple):
+    """What became of one claimed recipient, as RECORD takes it.
+
+    unused: 1 where no request left, so that the attempt is not counted. delay_seconds: until the next attempt.
+    suppressed_phone: the person wants nothing more from the business (Meta 131050).
+    """
+
+    id: int
+    status: RecipientStatus
+    message_id: str | None = None
+    error_code: int | None = None
+    error_message: str | None = None
+    unused: int = 0
+    delay_seconds: float = 0.0
+    suppressed_phone: str | None = None
+
+
+class Pace(NamedTuple):
+    """What the row says of the speed. rate: messages per second. limited_by: what the engine waits for."""
+
+    rate: float
+    limited_by: str
+
+
+class Standing(NamedTuple):
+    """What the row says of the run."""
+
+    status: str
+    cancel_requested: bool
+    run_epoch: int
+
+
+class Ledger:
+    """The statements of one run, over one connection. Two ledgers of one run may work at the same time."""
+
+    def __init__(self, connection: PlainConnection[Any], run: RunKey) -> None:
+        set_json_loads(msgspec.json.decode, connection)
+        self._connection = connection
+        self._run = run._asdict()
+
+    async def claim(self, wanted: int) -> list[Claimed] | None:
+        """Take at most `wanted` recipients for sending. None: a person stopped the broadcast, or the run is lost."""
+        rows = await self._all(CLAIM, wanted=wanted)
+        if not rows:
+            return None
+        return [Claimed(*row) for row in rows if row[0] is not None]
+
+    async def record(self, results: Sequence[Result], pace: Pace, settled_through_id: int) -> int:
+        """Make outcomes true, with the counters. Returns processed_count. Raises `RunLost`."""
+        columns: list[tuple[Any, ...]] = list(zip(*results, strict=True)) or [()] * len(Result._fields)
+        rows = await self._all(
+            RECORD,
+            ids=list(columns[0]),
+            statuses=list(columns[1]),
+            message_ids=list(columns[2]),
+            error_codes=list(columns[3]),
+            error_messages=list(columns[4]),
+            unused=list(columns[5]),
+            delays=list(columns[6]),
+            suppressed_phones=[phone for phone in columns[7] if phone],
+            rate=pace.rate,
+            limited_by=pace.limited_by,
+            settled_through_id=settled_through_id,
+        )
+        return int(self._mine(rows)[0])
+
+    async def hand_back_strays(self, held: Sequence[int]) -> int:
+        """Give back what a lost claim left `sending`; `held` are the ids this run knows. Raises `RunLost`."""
+        return int(self._mine(await self._all(HAND_BACK_STRAYS, held=list(held)))[0])
+
+    async def renew(self, holder: str, seconds: float) -> None:
+        """Keep the lease and the gate for so many seconds more. Raises `RunLost`."""
+        self._mine(await self._all(RENEW, holder=holder, seconds=seconds))
+
+    async def look(self) -> Standing | None:
+        """What the row says now; None where it is gone."""
+        rows = await self._all(LOOK)
+        return Standing(*rows[0]) if rows else None
+
+    async def next_attempt(self) -> tuple[datetime, float] | None:
+        """When the next recipient behind the cursor may be tried, and in how many seconds; None: nobody waits."""
+        (row,) = await self._all(NEXT_ATTEMPT)
+        return None if row[0] is None else (row[0], max(row[1], 0.0))
+
+    async def _all(self, statement: str, **values: Any) -> list[Any]:
+        async with self._connection.cursor(binary=True) as cursor:
+            await cursor.execute(statement, {**self._run, **values}, prepare=True)
+            return await cursor.fetchall()
+
+    def _mine(self, rows: list[Any]) -> Any:
+        if not rows:
+            raise RunLost
+        return rows[0]

@@ -1,0 +1,172 @@
+"""What is due: broadcasts to start, to resume and to take over, unknowns to settle, old rows to delete.
+
+Every step is set-based or a compare-and-set in a transaction of its own, so a round may run twice, at the same time,
+or be killed at any instruction. Nothing is enqueued here: the round returns the ids, and the job enqueues.
+"""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from server.domain.states import Actor, BroadcastStatus, Move, ending_of
+from server.services import broadcasts
+
+RETENTION_OF_KEYS_HOURS = 24
+# One round settles at most so many unknowns of one broadcast in one statement; the next goes on.
+SETTLE_MOST = 10_000
+
+_DUE_BY_TIME = text("""
+    /* steward.due_by_time   Cost: the live broadcasts, which are few. */
+    SELECT id, status FROM whatsapp_broadcasts
+     WHERE (status = 'scheduled' AND scheduled_at <= clock_timestamp())
+        OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested)
+""")
+
+_TO_CANCEL = text("""
+    /* steward.to_cancel   A person asked, and no runner is left to do it. */
+    SELECT id FROM whatsapp_broadcasts
+     WHERE cancel_requested AND status IN ('draft', 'scheduled', 'queued', 'running', 'paused')
+       AND (lease_holder IS NULL OR lease_expires_at <= clock_timestamp())
+""")
+
+_TO_RUN = text("""
+    /* steward.to_run
+       Queued, or running without a runner; for each business the one that its gate lets through: the holder's own, or
+       with an open gate the oldest. Asking for more would only fill the queue with hints that come back. */
+    SELECT DISTINCT ON (b.business_id) b.id
+      FROM whatsapp_broadcasts b
+      LEFT JOIN bulk_gates g ON g.business_id = b.business_id AND g.operation = 'broadcast'
+           AND g.holder IS NOT NULL AND g.expires_at > clock_timestamp()
+     WHERE b.status IN ('queued', 'running') AND NOT b.cancel_requested
+       AND (b.lease_holder IS NULL OR b.lease_expires_at <= clock_timestamp())
+       AND (b.resume_at IS NULL OR b.resume_at <= clock_timestamp())
+       AND g.holder IS NULL
+     ORDER BY b.business_id, (b.status = 'running') DESC, b.started_at NULLS LAST, b.id
+""")
+
+_SETTLE = text("""
+    /* steward.settle
+       Why:  until statuses come in by webhook, silence cannot be read: whoever is unknown for longer than the grace
+             period is `failed`, with a reason that says so, and is never sent to again.
+       Lock: the broadcast, then its recipients. Cost: the unknown ones, by their partial index. */
+    WITH run AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE
+    ), due AS (
+        SELECT r.id FROM whatsapp_broadcast_recipients r
+         WHERE r.broadcast_id = :broadcast_id
+           AND r.unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND r.status = 'unknown'
+         LIMIT :most
+    ), settled AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, error_message = :reason
+          FROM run
+         WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM due) AND r.status = 'unknown'
+        RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts b
+       SET unknown_count = b.unknown_count - (SELECT count(*) FROM settled),
+           failed_count = b.failed_count + (SELECT count(*) FROM settled),
+           processed_count = b.processed_count + (SELECT count(*) FROM settled)
+      FROM run WHERE b.id = run.id
+    RETURNING (SELECT count(*) FROM settled)
+""")
+UNKNOWN_REASON = (
+    "Nobody knows whether WhatsApp accepted this message: its answer never came. "
+    "It was not sent again, so that nobody gets it twice."
+)
+
+_WITH_UNKNOWNS_DUE = text("""
+    /* steward.with_unknowns_due   Cost: the unknown ones past grace. */
+    SELECT DISTINCT broadcast_id FROM whatsapp_broadcast_recipients
+     WHERE unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND status = 'unknown'
+""")
+
+_SETTLED = text("""
+    /* steward.settled */
+    SELECT id, sent_count, failed_count FROM whatsapp_broadcasts
+     WHERE status = 'settling' AND unknown_count = 0 AND processed_count = total_recipients
+""")
+
+_FORGET_KEYS = text("""
+    /* steward.forget_keys */
+    DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - :hours * interval '1 hour'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How long unknowns wait, in seconds."""
+
+    unknown_grace_seconds: int
+    unknown_max_wait_seconds: int
+
+
+@dataclass(slots=True)
+class Round:
+    """What one round did, and which broadcasts it found due."""
+
+    broadcast_ids: list[int] = field(default_factory=list)
+    started_count: int = 0
+    resumed_count: int = 0
+    cancelled_count: int = 0
+    settled_count: int = 0
+    ended_count: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """The counts by name, for a log line."""
+        return {
+            "started_count": self.started_count,
+            "resumed_count": self.resumed_count,
+            "cancelled_count": self.cancelled_count,
+            "settled_count": self.settled_count,
+            "ended_count": self.ended_count,
+        }
+
+    @property
+    def changed_count(self) -> int:
+        """How many rows changed in all."""
+        return sum(self.counts().values())
+
+
+async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
+    """One round of the steward, each step a transaction of its own."""
+    done = Round()
+    async with engine.begin() as connection:
+        await _start_and_resume(connection, done)
+    async with engine.connect() as connection:
+        to_cancel = list(await connection.scalars(_TO_CANCEL))
+    for broadcast_id in to_cancel:
+        async with engine.begin() as connection:
+            done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
+    await _settle(engine, policy, done)
+    async with engine.begin() as connection:
+        await _end_settled(connection, done)
+        await connection.execute(_FORGET_KEYS, {"hours": RETENTION_OF_KEYS_HOURS})
+    async with engine.connect() as connection:
+        done.broadcast_ids = list(await connection.scalars(_TO_RUN))
+    return done
+
+
+async def _start_and_resume(connection: AsyncConnection, done: Round) -> None:
+    for broadcast_id, status in (await connection.execute(_DUE_BY_TIME)).all():
+        if status == BroadcastStatus.SCHEDULED:
+            done.started_count += await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
+        else:
+            done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
+
+
+async def _settle(engine: AsyncEngine, policy: Policy, done: Round) -> None:
+    grace = {"grace_seconds": policy.unknown_grace_seconds}
+    async with engine.connect() as connection:
+        broadcast_ids = list(await connection.scalars(_WITH_UNKNOWNS_DUE, grace))
+    for broadcast_id in broadcast_ids:
+        values = {"broadcast_id": broadcast_id, "most": SETTLE_MOST, "reason": UNKNOWN_REASON, **grace}
+        async with engine.begin() as connection:
+            done.settled_count += int(await connection.scalar(_SETTLE, values) or 0)
+
+
+async def _end_settled(connection: AsyncConnection, done: Round) -> None:
+    for broadcast_id, sent_count, failed_count in (await connection.execute(_SETTLED)).all():
+        move = ending_of(sent_count, failed_count)
+        done.ended_count += await broadcasts.make(connection, broadcast_id, move, by=Actor.STEWARD)

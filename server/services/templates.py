@@ -1,0 +1,96 @@
+"""Templates as the Cloud API describes them: brought in by a sync, read by whoever builds a message."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import BadInput
+from server.domain.messages import MessagePlan, plan_template, plan_text
+from server.models import Template
+from server.providers.whatsapp import WhatsAppClient
+from server.services.channels import Sender
+
+APPROVED = "APPROVED"
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a sync brought."""
+
+    templates_count: int
+    approved_count: int
+
+
+async def sync(connection: AsyncConnection, client: WhatsAppClient, business_id: int, sender: Sender) -> Synced:
+    """Bring the templates of a number's account up to date; those that WhatsApp no longer lists go.
+
+    Raises `ProviderAway` where WhatsApp does not answer or refuses.
+    """
+    found = await client.list_templates(sender.waba_id, sender.token)
+    rows = [
+        {
+            "business_id": business_id,
+            "waba_id": sender.waba_id,
+            "provider_id": template.id,
+            "name": template.name,
+            "language": template.language,
+            "status": template.status.upper(),
+            "category": template.category or "",
+            "parameter_format": template.parameter_format or "POSITIONAL",
+            "components": template.components,
+            "synced_at": func.now(),
+        }
+        for template in found
+    ]
+    if rows:
+        statement = insert(Template).values(rows)
+        key = ("business_id", "waba_id", "name", "language")
+        changed = {column: statement.excluded[column] for column in rows[0] if column not in key}
+        await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changed))
+    gone = delete(Template).where(
+        Template.business_id == business_id,
+        Template.waba_id == sender.waba_id,
+        Template.provider_id.not_in([template.id for template in found]),
+    )
+    await connection.execute(gone)
+    return Synced(len(rows), sum(row["status"] == APPROVED for row in rows))
+
+
+async def plan_message(
+    connection: AsyncConnection, business_id: int, waba_id: str, message: dict[str, Any]
+) -> MessagePlan:
+    """How the message of a broadcast is built for each person.
+
+    message: `{"template": {...}}` or `{"text": {...}}` as POST /broadcasts takes it.
+    Raises `BadInput` where the template is unknown, not approved, or does not fit the variables.
+    """
+    if "text" in message:
+        return plan_text(message)
+    wanted = message.get("template") or {}
+    name, language = str(wanted.get("name", "")), str(wanted.get("language", ""))
+    known = (
+        await connection.execute(
+            select(Template.language, Template.status, Template.components, Template.parameter_format).where(
+                Template.business_id == business_id, Template.waba_id == waba_id, Template.name == name
+            )
+        )
+    ).all()
+    template = next((row for row in known if row.language == language), None)
+    if template is None:
+        raise BadInput(*_unknown_template(name, language, [row.language for row in known]))
+    if template.status != APPROVED:
+        raise BadInput(
+            f'The template "{name}" ({language}) is {template.status.lower()}, and only approved ones can be sent. '
+            "Sync the templates once WhatsApp has approved it.",
+            pointer="/template/name",
+        )
+    return plan_template(message, template.components, template.parameter_format)
+
+
+def _unknown_template(name: str, language: str, languages: list[str]) -> tuple[str]:
+    if languages:
+        return (f'The template "{name}" has no language "{language}"; it has {", ".join(sorted(languages))}.',)
+    return (f'There is no template "{name}". `clarion templates sync` brings in what WhatsApp has.',)

@@ -1,0 +1,57 @@
+"""What all tests share: real servers for the session, a fresh database for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import NamedTuple
+
+import pytest
+import redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from server.database import async_engine
+from server.embedded import EmbeddedServers
+from tests.support.databases import fresh_database, make_template
+
+
+class Servers(NamedTuple):
+    """The PostgreSQL and the Valkey of a test session."""
+
+    database_url: str
+    redis_url: str
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Embedded PostgreSQL and Valkey in a folder of this session."""
+    with EmbeddedServers(tmp_path_factory.mktemp("servers")) as found:
+        assert found.database_url
+        assert found.redis_url
+        make_template(found.database_url)
+        yield Servers(found.database_url, found.redis_url)
+
+
+@pytest.fixture
+def database_url(servers: Servers) -> Iterator[str]:
+    """A fresh, migrated database."""
+    with fresh_database(servers.database_url) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database_url(servers: Servers) -> Iterator[str]:
+    """A fresh database without any table."""
+    with fresh_database(servers.database_url, template="template1") as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> str:
+    """The queue's server, emptied."""
+    redis.Redis.from_url(servers.redis_url).flushdb()
+    return servers.redis_url
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """SQLAlchemy over the test's database."""
+    async with async_engine(database_url) as made:
+        yield made
