@@ -155,6 +155,6 @@ def explain(refusal: Refused) -> str:
 
 
 def explain_stop(refusal: Refused) -> str:
-    """The reason of a pause: what it means, and what somebody has to do."""
-    meaning = meaning_of(refusal)
-    return f"{explain(refusal)} {meaning.to_do}".rstrip()
+    """The reason of a pause: what it means, what somebody has to do, and what Meta's support asks for."""
+    trace = f" (Meta's trace id: {refusal.trace_id})" if refusal.trace_id else ""
+    return f"{explain(refusal)} {meaning_of(refusal).to_do}".rstrip() + trace

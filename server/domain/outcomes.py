@@ -36,6 +36,8 @@ class Refused(Struct, frozen=True, gc=False):
     """How long Meta asks to wait, where it does; from 0."""
     is_transient: bool = False
     """Meta says that the same request may succeed later."""
+    trace_id: str = ""
+    """Meta's `fbtrace_id`, which its support asks for."""
 
 
 class NeverLeft(Struct, frozen=True, gc=False):

@@ -8,9 +8,12 @@ which the object has no meaning. Identifiers are opaque strings, however numeric
 the sender what is wrong with a value is the reader's business and must not fail in the decoder.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+ErrorCode = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+"""What a code can be, here and in the database; anything beyond is not one."""
 
 
 class SendRequest(Struct, frozen=True):
@@ -39,39 +42,31 @@ class SendRequest(Struct, frozen=True):
     reaction: Any = None
 
 
-class SentContact(Struct, frozen=True):
-    """Whom the message goes to. Never the way to find a message again: `wa_id` may differ from what was asked."""
-
-    input: str | None = None
-    wa_id: str | None = None
-    """Missing where the message went to a business-scoped user id."""
-    user_id: str | None = None
-
-
 class SentMessage(Struct, frozen=True):
     """The message that was accepted; accepted is not delivered."""
 
     id: str
     message_status: str | None = None
     """`accepted`, `held_for_quality_assessment` or `paused`; only templates have it, and not always."""
-    group_id: str | None = None
 
 
 class SendResponse(Struct, frozen=True):
-    """The answer to a send that was accepted."""
+    """The answer to a send that was accepted.
+
+    Its `contacts` are not read: a message is found again by its id or its opaque data, never by a phone number that
+    WhatsApp may have rewritten; and no change in them may make an acceptance unreadable, which would leave it unknown.
+    """
 
     messages: list[SentMessage]
-    contacts: list[SentContact] = []
-    messaging_product: str | None = None
 
 
 class GraphError(Struct, frozen=True):
     """The error object of the Graph API. `code` is what to decide by; titles and HTTP statuses change."""
 
-    code: int | None = None
+    code: ErrorCode | None = None
     message: str | None = None
     type: str | None = None
-    error_subcode: int | None = None
+    error_subcode: ErrorCode | None = None
     error_data: Any = None
     """An object with `details`, a string, or missing: read it with `details_of`."""
     fbtrace_id: str | None = None
@@ -85,6 +80,18 @@ class ErrorBody(Struct, frozen=True):
     """The body of an answer that refuses."""
 
     error: GraphError
+
+
+class BareError(Struct, frozen=True):
+    """The one field of an error that matters, for the day when another one of them changes its type."""
+
+    code: ErrorCode
+
+
+class BareErrorBody(Struct, frozen=True):
+    """`ErrorBody`, read with the least demands."""
+
+    error: BareError
 
 
 def details_of(error: GraphError) -> str:
