@@ -303,7 +303,7 @@ class Ledger:
             error_codes=list(columns[3]),
             error_messages=list(columns[4]),
             unused=list(columns[5]),
-            delays=list(columns[6]),
+            delays=[float(delay) for delay in columns[6]],
             suppressed_phones=[phone for phone in columns[7] if phone],
             rate=pace.rate,
             limited_by=pace.limited_by,

@@ -31,7 +31,7 @@ def fresh_database(server_url: str, *, template: str = TEMPLATE) -> Iterator[str
     """A database of one test, dropped at its end with whoever is still connected."""
     name = f"clarion_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield at(server_url, name)
         finally:

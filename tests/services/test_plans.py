@@ -1,0 +1,47 @@
+"""The hot statements use the index they were written for: their cost does not grow with the audience."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from server.services import ledger
+from tests.support.builders import a_broadcast, a_run
+
+PEOPLE = 20_000
+RUN = {"epoch": 1}
+NOBODY = {
+    "ids": [1, 2], "statuses": ["sent", "sent"], "message_ids": ["a", "b"], "error_codes": [None, None],
+    "error_messages": [None, None], "unused": [0, 0], "delays": [0.0, 0.0], "suppressed_phones": [],
+    "rate": 80.0, "limited_by": "your_rate", "settled_through_id": 0, "business_id": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"),
+    [
+        (ledger.CLAIM, {**RUN, "wanted": 20}),
+        (ledger.RECORD, {**RUN, **NOBODY}),
+        (ledger.TAKE_OVER, {**RUN, "why": "test"}),
+        (ledger.HAND_BACK_STRAYS, {**RUN, "held": [1]}),
+        (ledger.NEXT_ATTEMPT, {}),
+    ],
+    ids=["claim", "record", "take_over", "hand_back_strays", "next_attempt"],
+)
+async def test_a_hot_statement_never_scans_the_audience(
+    engine: AsyncEngine, database_url: str, statement: str, values: Mapping[str, Any]
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=PEOPLE)
+    await a_run(engine, broadcast)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        rows = connection.execute(
+            f"EXPLAIN (ANALYZE, TIMING off, COSTS off) {statement}", {"broadcast_id": broadcast.id, **values}
+        ).fetchall()
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan on whatsapp_broadcast_recipients" not in plan, plan
+    touched = [int(float(rows)) for rows in re.findall(r"whatsapp_broadcast_recipients.*?rows=([\d.]+)", plan)]
+    assert max(touched, default=0) <= 100, plan
