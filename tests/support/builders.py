@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.models import WhatsAppBroadcast
 from server.secrets import Vault
 from server.services import accounts, channels, leases
 from server.services.channels import NewChannel
@@ -55,19 +56,16 @@ async def a_broadcast(
     """A broadcast to so many people, as a start would leave it."""
     tenant = tenant or await a_business(engine)
     message = {"text": {"body": "Hi {{first_name}}"}}
+    values = {
+        "business_id": tenant.business_id,
+        "channel_id": tenant.channel_id,
+        "name": "A broadcast",
+        "message": message,
+        "status": status,
+        "total_recipients": recipients,
+    }
     async with engine.begin() as connection:
-        broadcast_id = await connection.scalar(
-            text("""
-                INSERT INTO whatsapp_broadcasts (business_id, channel_id, name, message, status, total_recipients)
-                VALUES (:business_id, :channel_id, 'A broadcast', '{"text": {"body": "Hi {{first_name}}"}}', :status, :n)
-                RETURNING id"""),
-            {
-                "business_id": tenant.business_id,
-                "channel_id": tenant.channel_id,
-                "status": status,
-                "n": recipients,
-            },
-        )
+        broadcast_id = await connection.scalar(insert(WhatsAppBroadcast).values(values).returning(WhatsAppBroadcast.id))
         assert broadcast_id is not None
         await connection.execute(
             _ADD_RECIPIENTS,
