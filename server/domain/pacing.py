@@ -9,7 +9,6 @@ jittery answers costs at most that share of the rate.
 
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import NamedTuple
 
 # Together under one per cent of the rate, which is what the promise of a long-run rate within 1 % leaves.
 MARGIN_SECONDS = 0.002
@@ -26,7 +25,8 @@ FLOOR_SHARE = 0.1
 LOWER_EVERY_SECONDS = 1.0
 
 
-class Grant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grant:
     """count: messages that may leave now. wait: seconds until asking again makes sense, 0.0 when all were granted."""
 
     count: int

@@ -147,7 +147,7 @@ async def _start_or_resume(resources: Resources, broadcast: WhatsAppBroadcast) -
         raise RunLost from error  # the lease runs out, and the steward asks for another run
     except RunLost:
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - a fault of ours must not leave the row without a word
         _log.exception(Event.BROADCAST_ERROR, broadcast_id=broadcast.id)
         await _hold(resources, broadcast, lease, Why(PauseReason.FAILURES, INTERNAL_ERROR))
 
@@ -179,7 +179,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         channel_id = await channels.choose(connection, broadcast.business_id, broadcast.channel_id)
         sender = await channels.sender(connection, resources.vault, channel_id)
         plan = await templates.plan_message(connection, broadcast.business_id, sender.waba_id, broadcast.message)
-    rates = {"throughput": sender.rate_per_second, "your_rate": broadcast.rate_limit or 0}
+    rates: dict[str, float] = {"throughput": sender.rate_per_second, "your_rate": broadcast.rate_limit or 0}
     if resources.settings.throttle_ms:
         rates["your_rate"] = min(rates["your_rate"] or 1000, 1000 / resources.settings.throttle_ms)
     limited_by, rate = min(((by, rate) for by, rate in rates.items() if rate), key=_by_rate, default=("nothing", None))
@@ -251,7 +251,7 @@ async def _bounded(control: RunControl, max_runtime_seconds: float) -> AsyncIter
 async def _watch_parent(control: RunControl) -> None:
     """A worker that was killed leaves its job behind as an orphan: the job then ends as if it had been asked to."""
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells a process that its parent died
         await asyncio.sleep(PARENT_CHECK_SECONDS)
     control.request(Stop(Cause.SHUT_DOWN))
 

@@ -5,7 +5,7 @@ import signal
 from typing import Any
 
 import redis
-from rq import Worker
+from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from server.jobs.queues import HintQueue
@@ -18,7 +18,7 @@ class ClarionWorker(Worker):
     is in flight and gives the rest back, in seconds.
     """
 
-    queue_class = HintQueue
+    queue_class: type[Queue] = HintQueue
 
     def __init__(self, names: list[str], connection: redis.Redis, **options: Any) -> None:
         super().__init__(

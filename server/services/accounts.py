@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -24,14 +24,10 @@ async def create_business(connection: AsyncConnection, name: str, email: str, pa
         raise BadInput(f'"{email}" is not an e-mail address.', pointer="/email")
     try:
         async with connection.begin_nested():
-            business_id = await connection.scalar(Business.__table__.insert().returning(Business.id), {"name": name})
+            business_id = await connection.scalar(insert(Business).values(name=name).returning(Business.id))
+            password_hash = PasswordHash.recommended().hash(password)
             await connection.execute(
-                User.__table__.insert(),
-                {
-                    "business_id": business_id,
-                    "email": email,
-                    "password_hash": PasswordHash.recommended().hash(password),
-                },
+                insert(User).values(business_id=business_id, email=email, password_hash=password_hash)
             )
     except IntegrityError as error:
         taken = "address" if "users_email" in str(error.orig) else "name"
@@ -53,9 +49,7 @@ async def find_business(connection: AsyncConnection, name: str) -> int:
 async def create_api_key(connection: AsyncConnection, business_id: int, name: str) -> str:
     """A new key, to be shown once: only its hash is kept."""
     key = new_api_key()
-    await connection.execute(
-        ApiKey.__table__.insert(), {"business_id": business_id, "name": name, "key_hash": hash_api_key(key)}
-    )
+    await connection.execute(insert(ApiKey).values(business_id=business_id, name=name, key_hash=hash_api_key(key)))
     return key
 
 

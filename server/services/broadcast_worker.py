@@ -294,10 +294,13 @@ class BroadcastWorker:
     async def _may_send(self) -> bool:
         """The second look, right before a request leaves: pause, cancel, shut-down and the lease."""
         if self._control.is_stale:
-            async with self._looking:
-                if self._control.is_stale and self._control.stop is None:
-                    await self._control.look(self._look)
+            await self._look_again()
         return self._control.may_send()
+
+    async def _look_again(self) -> None:
+        async with self._looking:  # one looks, the others hear of it
+            if self._control.is_stale and self._control.stop is None:
+                await self._control.look(self._look)
 
     async def _slot(self, pacer: Pacer) -> Slot | None:
         """Wait for the pace to allow one message. None: something stopped the run first, or nobody is ready."""

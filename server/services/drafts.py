@@ -1,6 +1,6 @@
 """How a broadcast comes to be: a row, its recipients and its first move, all in one transaction or not at all."""
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,10 +13,10 @@ from server.domain.messages import MessagePlan
 from server.domain.states import Actor, BroadcastStatus, Move
 from server.models import Channel, WhatsAppBroadcast
 from server.services import broadcasts, channels, templates
-from server.services.audiences import Loaded, LoadProgress, Row, load_recipients
+from server.services.audiences import Loaded, LoadProgress, load_recipients
 from server.services.bulk_gate import BulkGate
+from server.services.csv_lists import CsvList, Row
 
-Rows = Iterable[Row] | AsyncIterable[Row]
 OnProgress = Callable[[LoadProgress], None]
 
 
@@ -50,11 +50,15 @@ async def create(connection: AsyncConnection, business_id: int, new: NewBroadcas
 
 
 async def add_recipients(
-    connection: AsyncConnection, broadcast_id: int, rows: Rows, on_progress: OnProgress | None = None
+    connection: AsyncConnection,
+    broadcast_id: int,
+    rows: CsvList | Iterable[Row],
+    on_progress: OnProgress | None = None,
 ) -> Loaded:
     """Add people to a draft; rows that cannot be used are kept with their reason and stop nobody else.
 
-    Raises `NotFound`, or `StateDoesNotAllow` where it is no draft any more.
+    Raises `NotFound`, `StateDoesNotAllow` where it is no draft any more, or `BadInput` where the message needs a column
+    that a file does not have.
     """
     draft = (
         await connection.execute(
@@ -66,6 +70,8 @@ async def add_recipients(
     if draft.status != BroadcastStatus.DRAFT:
         raise StateDoesNotAllow("take more recipients", draft.status)
     plan = await _plan(connection, draft.business_id, draft.channel_id, draft.message)
+    if isinstance(rows, CsvList):
+        _check_columns(plan, rows.columns)
     return await load_recipients(
         connection,
         broadcast_id=broadcast_id,
@@ -87,16 +93,21 @@ async def start(connection: AsyncConnection, broadcast_id: int, *, by: Actor, st
     if row.status == BroadcastStatus.DRAFT and row.total_recipients == 0:
         raise BadInput("This broadcast has no recipients to send to.", pointer="/recipients")
     if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
-        await broadcasts.make_or_refuse(
-            connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at
-        )
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
         return
     await BulkGate(row.business_id).count_start(connection, starts_per_minute)
     await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
 
 
-async def _plan(
-    connection: AsyncConnection, business_id: int, channel_id: int, message: dict[str, Any]
-) -> MessagePlan:
+async def _plan(connection: AsyncConnection, business_id: int, channel_id: int, message: dict[str, Any]) -> MessagePlan:
     waba_id = await connection.scalar(select(Channel.waba_id).where(Channel.id == channel_id))
     return await templates.plan_message(connection, business_id, str(waba_id), message)
+
+
+def _check_columns(plan: MessagePlan, columns: list[str]) -> None:
+    missing = sorted(plan.columns - set(columns))
+    if missing:
+        raise BadInput(
+            f'The message needs the column "{missing[0]}", and the file has none of that name. '
+            f"There is: {', '.join(columns)}."
+        )

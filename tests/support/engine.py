@@ -133,6 +133,10 @@ class Engine:
         """The broadcast row."""
         return read_books(self.database_url, broadcast_id).row
 
+    def clock(self) -> float:
+        """The seconds of the clock that the simulator's ledger goes by."""
+        return time.time()
+
     def execute(self, statement: str, **values: object) -> None:
         """Run one statement of the test's own."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:

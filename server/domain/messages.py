@@ -1,0 +1,301 @@
+"""The message of a broadcast, planned once and rendered for each person: the exact request body of the Cloud API.
+
+A plan is made from what Meta says of the template and from what the broadcast says of its variables. It holds the JSON
+in segments, so that rendering a person is a join of bytes: this is the hot path. A variable's value is literal text
+with `{{column}}` placeholders; a column is a field of the person.
+
+Meta refuses an empty parameter (131008), and one with line breaks, tabs or more than four spaces in a row (132018,
+where it looks): the first is found before sending (`problem_with`), the second is mended here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from server.domain.errors import BadInput, Problem
+
+LONGEST_TEXT: Final = 4_096
+LONGEST_CALLBACK: Final = 512
+MEDIA: Final = ("image", "video", "document")
+
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
+_UNFIT = re.compile(r"[\r\n\t\v\f]+| {5,}")
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A text that differs from person to person: literal parts and columns, in turn.
+
+    parts: (text, is_column). is_url: the columns' values are percent-encoded, the literal parts are not.
+    """
+
+    parts: tuple[tuple[str, bool], ...]
+    is_url: bool = False
+    is_free_text: bool = False
+
+    @classmethod
+    def parse(cls, text: str, *, is_url: bool = False, is_free_text: bool = False) -> "Value":
+        """Read a value as a person wrote it, `Hi {{first_name}}`."""
+        split = _PLACEHOLDER.split(text)
+        parts = ((part, index % 2 == 1) for index, part in enumerate(split) if part)
+        return cls(tuple(parts), is_url, is_free_text)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns it needs."""
+        return [part for part, is_column in self.parts if is_column]
+
+    def render(self, variables: Mapping[str, str]) -> bytes:
+        """The text for one person, as a JSON string."""
+        if len(self.parts) == 1 and self.parts[0][1] and not self.is_url:
+            text = variables.get(self.parts[0][0], "")
+        else:
+            text = "".join(self._of(variables, part) if is_column else part for part, is_column in self.parts)
+        if not self.is_free_text and _UNFIT.search(text):
+            text = _UNFIT.sub(" ", text)
+        return _encode(text)
+
+    def _of(self, variables: Mapping[str, str], column: str) -> str:
+        value = variables.get(column, "")
+        return quote(value, safe="") if self.is_url else value
+
+
+Segment = bytes | Value
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePlan:
+    """How a message is built. columns: the fields of a person that it needs, each of them not empty."""
+
+    segments: tuple[Segment, ...]
+    columns: frozenset[str]
+
+    def problem_with(self, variables: Mapping[str, str]) -> str | None:
+        """Why this person cannot get the message, or None: a value that is missing or empty."""
+        for column in self.columns:
+            if not variables.get(column, "").strip():
+                return f"no value for {column}"
+        return None
+
+    def render(self, phone: str, variables: Mapping[str, str], callback: str) -> bytes:
+        """The request body for one person.
+
+        phone: E.164 with its plus. callback: at most 512 characters; every status webhook brings it back.
+        """
+        rest = [segment if isinstance(segment, bytes) else segment.render(variables) for segment in self.segments]
+        return b"".join(
+            (
+                b'{"messaging_product":"whatsapp","recipient_type":"individual","to":"',
+                phone.encode(),
+                b'","biz_opaque_callback_data":"',
+                callback.encode(),
+                *rest,
+            )
+        )
+
+
+def plan_text(message: Mapping[str, Any]) -> MessagePlan:
+    """A free text for people inside their 24-hour window: `{"text": {"body": "Hi {{first_name}}"}}`.
+
+    Raises `BadInput` where there is no body, or it is longer than WhatsApp takes.
+    """
+    text = message.get("text")
+    body = text.get("body") if isinstance(text, Mapping) else None
+    if not isinstance(body, str) or not body.strip():
+        raise BadInput("A text message needs a body.", pointer="/text/body")
+    if len(body) > LONGEST_TEXT:
+        raise BadInput(f"The text has {len(body)} characters; WhatsApp takes {LONGEST_TEXT}.", pointer="/text/body")
+    value = Value.parse(body, is_free_text=True)
+    preview = b"true" if isinstance(text, Mapping) and text.get("preview_url") is True else b"false"
+    segments = (b'","type":"text","text":{"preview_url":' + preview + b',"body":', value, b"}}")
+    return MessagePlan(segments, frozenset(value.columns))
+
+
+def plan_template(
+    message: Mapping[str, Any], components: Sequence[Mapping[str, Any]], parameter_format: str
+) -> MessagePlan:
+    """A template message: `{"template": {"name", "language", "variables", "header", "buttons"}}`.
+
+    components, parameter_format: of the template, as Meta describes it. Raises `BadInput` with every variable, header
+    and button that is missing or that the template does not have.
+    """
+    wanted = message.get("template")
+    if not isinstance(wanted, Mapping):
+        raise BadInput("A template message needs a template.", pointer="/template")
+    shape = _Shape.of(components)
+    problems = [*_variable_problems(wanted, shape), *_header_problems(wanted, shape), *_button_problems(wanted, shape)]
+    if problems:
+        raise BadInput("The message does not fit the template.", problems=problems)
+    is_named = parameter_format.upper() == "NAMED"
+    parts = [*_header(wanted, shape, is_named), *_body(wanted, shape, is_named), *_buttons(wanted, shape)]
+    head = {"name": wanted["name"], "language": {"code": wanted["language"]}}
+    opening = b'","type":"template","template":' + _encode(head)[:-1]
+    if not parts:
+        return MessagePlan((opening + b"}}",), frozenset())
+    segments = _merged([opening, b',"components":[', *_joined(parts), b"]}}"])
+    columns = (column for segment in segments if isinstance(segment, Value) for column in segment.columns)
+    return MessagePlan(segments, frozenset(columns))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a template asks for."""
+
+    body: tuple[str, ...]  # names of the variables of its body, in order
+    header_kind: str  # text, image, video, document, location, or empty
+    header_variable: str | None
+    buttons: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, components: Sequence[Mapping[str, Any]]) -> "_Shape":
+        by_type = {str(component.get("type", "")).upper(): component for component in components}
+        header = by_type.get("HEADER", {})
+        in_header = _variables_of(header.get("text", ""))
+        return cls(
+            body=tuple(_variables_of(by_type.get("BODY", {}).get("text", ""))),
+            header_kind=str(header.get("format", "")).lower(),
+            header_variable=in_header[0] if in_header else None,
+            buttons=tuple(by_type.get("BUTTONS", {}).get("buttons", ())),
+        )
+
+    def button_needs_value(self, index: int) -> bool:
+        """Whether a button cannot be sent without a value: a URL that ends in a variable, a code to copy."""
+        button = self.buttons[index]
+        kind = str(button.get("type", "")).upper()
+        return kind == "COPY_CODE" or (kind == "URL" and bool(_variables_of(button.get("url", ""))))
+
+    def button_takes_value(self, index: int) -> bool:
+        """Whether a value can be given: besides those that need one, the payload of a quick reply."""
+        return self.button_needs_value(index) or str(self.buttons[index].get("type", "")).upper() == "QUICK_REPLY"
+
+
+def _variables_of(text: str) -> list[str]:
+    return list(dict.fromkeys(_PLACEHOLDER.findall(text or "")))
+
+
+# --- what does not fit
+
+
+def _variable_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Problem]:
+    given = wanted.get("variables") or {}
+    for name in shape.body:
+        value = given.get(name)
+        if value is None or not str(value).strip():
+            yield Problem(f"/template/variables/{name}", f"The template needs a value for {{{{{name}}}}}.")
+    for name in given:
+        if name not in shape.body:
+            has = f"it has {_listed(shape.body)}" if shape.body else "it has none"
+            yield Problem(f"/template/variables/{name}", f'The template has no variable "{name}"; {has}.')
+
+
+def _header_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Problem]:
+    header = wanted.get("header") or {}
+    needed = shape.header_kind if shape.header_kind in (*MEDIA, "location") else ""
+    if not needed and shape.header_variable:
+        needed = "text"
+    for kind in header:
+        if kind != needed:
+            has = f"the template's is {needed}" if needed else "the template takes none"
+            yield Problem(f"/template/header/{kind}", f'A header of kind "{kind}" does not fit; {has}.')
+    if not needed:
+        return
+    value = header.get(needed)
+    if not value:
+        yield Problem("/template/header", f"The template needs a header: {_example_of(needed)}.")
+    elif needed in MEDIA and not (isinstance(value, Mapping) and (value.get("link") or value.get("id"))):
+        yield Problem(f"/template/header/{needed}", f"The {needed} needs a link or an id.")
+
+
+def _example_of(kind: str) -> str:
+    if kind in MEDIA:
+        return f'{{"{kind}": {{"link": "https://…"}}}}'
+    return f'{{"{kind}": …}}'
+
+
+def _button_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Problem]:
+    given = wanted.get("buttons") or {}
+    takes = [str(index) for index in range(len(shape.buttons)) if shape.button_takes_value(index)]
+    for index in given:
+        if index not in takes:
+            has = f"those with one are {_listed(takes)}" if takes else "it has none with one"
+            yield Problem(f"/template/buttons/{index}", f'The template has no button "{index}" with a value; {has}.')
+    for position in range(len(shape.buttons)):
+        if shape.button_needs_value(position) and not str(given.get(str(position), "")).strip():
+            label = shape.buttons[position].get("text") or f"number {position}"
+            yield Problem(f"/template/buttons/{position}", f'The button "{label}" needs a value.')
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+# --- what is built
+
+
+def _body(wanted: Mapping[str, Any], shape: _Shape, is_named: bool) -> Iterator[list[Segment]]:
+    if shape.body:
+        parameters = [_text_parameter(wanted["variables"][name], name if is_named else None) for name in shape.body]
+        yield [b'{"type":"body","parameters":[', *_joined(parameters), b"]}"]
+
+
+def _header(wanted: Mapping[str, Any], shape: _Shape, is_named: bool) -> Iterator[list[Segment]]:
+    header = wanted.get("header") or {}
+    if shape.header_variable:
+        name = shape.header_variable if is_named else None
+        yield [b'{"type":"header","parameters":[', *_text_parameter(header["text"], name), b"]}"]
+    elif shape.header_kind == "location":
+        yield [_encode({"type": "header", "parameters": [{"type": "location", "location": header["location"]}]})]
+    elif shape.header_kind in MEDIA:
+        kind = shape.header_kind
+        fields: list[list[Segment]] = [
+            [_encode(name) + b":", Value.parse(str(value), is_url=name == "link", is_free_text=True)]
+            for name, value in header[kind].items()
+        ]
+        opening = f'{{"type":"header","parameters":[{{"type":"{kind}","{kind}":{{'.encode()
+        yield [opening, *_joined(fields), b"}}]}"]
+
+
+def _buttons(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
+    given = wanted.get("buttons") or {}
+    for index, button in enumerate(shape.buttons):
+        value = given.get(str(index))
+        if value is None:
+            continue
+        kind = str(button.get("type", "")).lower()
+        parameter = {"url": "text", "quick_reply": "payload", "copy_code": "coupon_code"}[kind]
+        opening = f'{{"type":"button","sub_type":"{kind}","index":"{index}","parameters":[{{"type":"{parameter}",'
+        yield [
+            f'{opening}"{parameter}":'.encode(),
+            Value.parse(str(value), is_url=kind == "url"),
+            b"}]}",
+        ]
+
+
+def _text_parameter(value: object, name: str | None) -> list[Segment]:
+    named = b'"parameter_name":' + _encode(name) + b"," if name else b""
+    return [b'{"type":"text",' + named + b'"text":', Value.parse(str(value)), b"}"]
+
+
+def _joined(lists: Iterable[list[Segment]]) -> Iterator[Segment]:
+    """The lists one after the other, with commas between them."""
+    for index, segments in enumerate(lists):
+        if index:
+            yield b","
+        yield from segments
+
+
+def _merged(segments: Iterable[Segment]) -> tuple[Segment, ...]:
+    """Neighbouring bytes as one, and what is the same for everybody rendered once and for all."""
+    merged: list[Segment] = []
+    for segment in segments:
+        static = segment.render({}) if isinstance(segment, Value) and not segment.columns else segment
+        if isinstance(static, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += static
+        else:
+            merged.append(static)
+    return tuple(merged)
