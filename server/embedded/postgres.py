@@ -18,10 +18,11 @@ from server.domain.errors import DatabaseAway
 from server.embedded.folder import NO_ROOM, disk_full, make_private, read_if_there, write_private
 from server.embedded.locks import Lock
 from server.embedded.processes import Account, ProgramFailed, launch, open_the_way, run
-from server.embedded.server import Look, Server, new_password
+from server.embedded.server import ANSWER_SECONDS, Look, Server, new_password
 
 DATABASE: Final = "clarion"
 ROLE: Final = "clarion"
+HALF_MADE: Final = "postgres.new."
 SOCKET_PORT: Final = 5432  # only a part of the socket's name: nothing listens on it
 
 # Given at every start, so that a cluster made by an older Clarion has them too. What is not here can be set in
@@ -89,20 +90,13 @@ class Postgres(Server):
         password = read_if_there(self._password_file)
         if password is None:
             raise DatabaseAway(f"The password of the database is gone: {self._password_file} is missing.")
-        if self.by_socket:
-            return f"postgresql://{ROLE}:{password}@/{DATABASE}?host={quote(str(self.run_folder), safe='/')}"
-        # Without sslmode libpq would ask for TLS first, or insist on it where PGSSLMODE says so.
-        return f"postgresql://{ROLE}:{password}@127.0.0.1:{self.port()}/{DATABASE}?sslmode=disable"
+        return self._url(f"{ROLE}:{password}")
 
     def look(self) -> Look:
         """Ask as pg_isready does. No password is sent."""
         from psycopg import pq  # noqa: PLC0415 - costs 0.1 s, and not every command needs it
 
-        if self.by_socket:
-            where = f"postgresql:///{DATABASE}?host={quote(str(self.run_folder), safe='/')}"
-        else:
-            where = f"postgresql://127.0.0.1:{self.port()}/{DATABASE}?sslmode=disable"
-        match pq.PGconn.ping(f"{where}{'&' if '?' in where else '?'}connect_timeout=2&user={ROLE}".encode()):
+        match pq.PGconn.ping(f"{self._url(ROLE)}&connect_timeout={ANSWER_SECONDS}".encode()):
             case pq.Ping.OK:
                 return Look.READY
             case pq.Ping.REJECT:
@@ -115,7 +109,7 @@ class Postgres(Server):
         import psycopg  # noqa: PLC0415 - as above
 
         try:
-            psycopg.connect(self.url(), connect_timeout=5).close()
+            psycopg.connect(self.url(), connect_timeout=ANSWER_SECONDS).close()
         except psycopg.OperationalError as error:
             why = str(error).strip().splitlines()[-1]
             raise DatabaseAway(f"PostgreSQL in {self.servers} lets nobody in: {why}") from error
@@ -128,6 +122,8 @@ class Postgres(Server):
         make_private(self.run_folder, owner)
         for left_over in (self._pid_file, self.socket, self.socket.with_name(self.socket.name + ".lock")):
             left_over.unlink(missing_ok=True)
+        for half_made in self.servers.glob(f"{HALF_MADE}*"):
+            shutil.rmtree(half_made, ignore_errors=True)  # its initdb may still be writing: then the next start has it
         if not self.folder.exists():
             self._make_cluster(binaries, account)
 
@@ -151,11 +147,15 @@ class Postgres(Server):
             return None
         return int(first) if first.isdecimal() else None
 
+    def _url(self, user: str) -> str:
+        if self.by_socket:
+            return f"postgresql://{user}@/{DATABASE}?host={quote(str(self.run_folder), safe='/')}"
+        # Without sslmode libpq would ask for TLS first, or insist on it where PGSSLMODE says so.
+        return f"postgresql://{user}@127.0.0.1:{self.port()}/{DATABASE}?sslmode=disable"
+
     def _make_cluster(self, binaries: Path, account: Account | None) -> None:
         """Make it aside and give it its name when it is complete and on the disk: killed half way, nothing is there."""
-        for half_made in self.servers.glob("postgres.new.*"):
-            shutil.rmtree(half_made, ignore_errors=True)
-        aside = Path(tempfile.mkdtemp(prefix="postgres.new.", dir=self.servers))
+        aside = Path(tempfile.mkdtemp(prefix=HALF_MADE, dir=self.servers))
         try:
             if account is not None:
                 os.chown(aside, account.uid, account.gid)

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.domain.errors import DatabaseAway
-from server.embedded.launcher import CAP_DAC_OVERRIDE
 from server.embedded.locks import POLL_SECONDS, Lock, open_private, others_hold
 
 if TYPE_CHECKING:
     import psutil
 
 UNPRIVILEGED: Final = "nobody"
+NOT_AS_ROOT: Final = "PostgreSQL does not run as root"
+INSTEAD: Final = "Run Clarion as another user, or set DATABASE_URL and REDIS_URL to servers of your own."
+# linux/capability.h: what root needs to own, start, reach and end the processes and files of somebody else.
+CAPABILITIES: Final = {"CAP_CHOWN": 0, "CAP_DAC_OVERRIDE": 1, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7}
 LOG_BYTES: Final = 10_000_000
 STILL_STARTING: Final = "the database system is"  # starting up, shutting down: the answer to our own looks
 LAUNCHER: Final = Path(__file__).with_name("launcher.py")
@@ -46,6 +49,9 @@ def account_for(folder: Path, cluster: Path) -> Account | None:
     """
     if os.geteuid() != 0:
         return None
+    keeps_access = sys.platform == "linux"
+    if keeps_access:
+        _insist_on_capabilities()
     for place in (cluster, folder):
         if not place.exists() or (owner := place.stat()).st_uid == 0:
             continue
@@ -53,42 +59,39 @@ def account_for(folder: Path, cluster: Path) -> Account | None:
             name = pwd.getpwuid(owner.st_uid).pw_name
         except KeyError:
             continue  # initdb insists on a user with a name
-        return Account(name, owner.st_uid, owner.st_gid, _can_keep_access())
+        return Account(name, owner.st_uid, owner.st_gid, keeps_access)
     try:
         nobody = pwd.getpwnam(UNPRIVILEGED)
     except KeyError as error:
-        raise DatabaseAway(
-            f"PostgreSQL does not run as root, and there is no user {UNPRIVILEGED} to run it as. Run as another user."
-        ) from error
-    return Account(UNPRIVILEGED, nobody.pw_uid, nobody.pw_gid, _can_keep_access())
+        raise DatabaseAway(f"{NOT_AS_ROOT}, and there is no user {UNPRIVILEGED} to run it as. {INSTEAD}") from error
+    return Account(UNPRIVILEGED, nobody.pw_uid, nobody.pw_gid, keeps_access)
 
 
-def _can_keep_access() -> bool:
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
-        return False  # not Linux
-    permitted = next((line.split()[1] for line in status.splitlines() if line.startswith("CapPrm:")), "0")
-    return bool(int(permitted, 16) >> CAP_DAC_OVERRIDE & 1)
+def _insist_on_capabilities() -> None:
+    """Say it plainly where a container has taken from root what it takes to run a server as somebody else."""
+    status = Path("/proc/self/status").read_text()
+    permitted = int(status.split("CapPrm:")[1].split()[0], 16)
+    missing = [name for name, bit in CAPABILITIES.items() if not permitted >> bit & 1]
+    if missing:
+        raise DatabaseAway(f"{NOT_AS_ROOT}, and without {', '.join(missing)} nobody else can run it here. {INSTEAD}")
 
 
 def open_the_way(account: Account | None, places: Iterable[Path]) -> None:
-    """Let the account pass through the folders above these places, where it cannot take root's access along.
+    """Let the account pass through the folders above these places, where it cannot take root's access along (macOS).
 
-    Only passing (x) is granted, never reading. It is the last resort: macOS, or a container without CAP_DAC_OVERRIDE.
+    Only passing (x) is granted, never reading.
     """
     if account is None or account.keeps_access:
         return
     for folder in {parent for place in places for parent in place.parents}:
-        mode = folder.stat().st_mode
+        mode = stat.S_IMODE(folder.stat().st_mode)
         if mode & stat.S_IXOTH:
             continue
         try:
-            folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
+            folder.chmod(mode | stat.S_IXOTH)
         except OSError as error:
             raise DatabaseAway(
-                f"PostgreSQL does not run as root, and the user {account.name} cannot pass through {folder}. "
-                "Run as another user, or choose another data folder with CLARION_DATA_DIR."
+                f"{NOT_AS_ROOT}, and the user {account.name} cannot pass through {folder}. {INSTEAD}"
             ) from error
 
 

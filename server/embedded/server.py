@@ -21,7 +21,9 @@ from server.embedded.processes import Account
 # Long enough to replay the write-ahead log of a crash (max_wal_size) on a slow disk.
 START_SECONDS: Final = 180.0
 # What outlives a killed server leaves by itself within milliseconds, unless it is stuck.
-LEFTOVER_SECONDS: Final = 5.0
+LEFTOVER_SECONDS: Final = 2.0
+# A server on a busy machine may take its time; one that is gone refuses at once.
+ANSWER_SECONDS: Final = 15
 # A free port may be taken by somebody else before the server has it.
 PORT_TRIES: Final = 3
 
@@ -54,7 +56,7 @@ class Server(ABC):
 
     @abstractmethod
     def look(self) -> Look:
-        """Speak to the server, for at most two seconds or so."""
+        """Speak to the server, for at most ANSWER_SECONDS."""
 
     @abstractmethod
     def url(self) -> str:

@@ -14,9 +14,7 @@ from server.domain.errors import QueueAway
 from server.embedded.folder import make_private, read_if_there, write_private
 from server.embedded.locks import Lock
 from server.embedded.processes import Account, find, launch, open_the_way
-from server.embedded.server import Look, Server, new_password
-
-ANSWER_SECONDS = 2.0
+from server.embedded.server import ANSWER_SECONDS, Look, Server, new_password
 
 
 class Valkey(Server):

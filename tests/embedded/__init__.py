@@ -1,0 +1,1 @@
+"""The embedded servers, from outside: real processes, real kills, one data folder a test."""
