@@ -2,13 +2,22 @@
 
 import os
 import signal
-from typing import Any
+from contextlib import suppress
+from types import FrameType
+from typing import Any, Final
 
+import psutil
 import redis
+from redis.client import Pipeline
 from rq import Queue, Worker
+from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
+from rq.worker import BaseWorker
 
 from server.jobs.queues import HintQueue
+
+# An idle worker says so often that it lives; its key is gone a minute after it stopped saying so.
+TTL_SECONDS: Final = 30
 
 
 class ClarionWorker(Worker):
@@ -16,19 +25,66 @@ class ClarionWorker(Worker):
 
     RQ waits for a job to end by itself. A broadcast may have an hour to go: on SIGTERM it stops claiming, finishes what
     is in flight and gives the rest back, in seconds.
+
+    with_parent: end when the process that started this one is gone.
     """
 
     queue_class: type[Queue] = HintQueue
 
-    def __init__(self, names: list[str], connection: redis.Redis, **options: Any) -> None:
+    def __init__(self, names: list[str], connection: redis.Redis, *, with_parent: bool = False, **options: Any) -> None:
+        self._parent = os.getppid() if with_parent else None
+        self.was_asked_to_stop = False
         super().__init__(
             [HintQueue(name, connection) for name in names],
             connection=connection,
             serializer=JSONSerializer,
+            worker_ttl=TTL_SECONDS,
             **options,
         )
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Stop when the job at work has ended, which is asked to end."""
+        self.was_asked_to_stop = True
+        super().request_stop(signum, frame)  # type: ignore[no-untyped-call]
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass the wish to stop on to the job."""
         if self.horse_pid:
-            os.kill(self.horse_pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.kill(self.horse_pid, signal.SIGTERM)
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Say that it lives; and stop if the process above does not any more."""
+        if self._parent is not None and os.getppid() != self._parent and not self._is_horse:
+            self.was_asked_to_stop = True
+            raise StopRequested
+        super().heartbeat(timeout, pipeline)
+
+
+def is_anybody_working(connection: redis.Redis, queue_name: str) -> bool:
+    """Whether a worker that lives takes jobs from this queue.
+
+    A worker that was killed leaves its key behind for a while: on this host its process is looked for as well.
+    """
+    return any(
+        queue_name in worker.queue_names() and _lives(worker) for worker in ClarionWorkerList.all(connection=connection)
+    )
+
+
+class ClarionWorkerList(Worker):
+    """For looking at workers: reads their keys, and listens on nothing."""
+
+    queue_class: type[Queue] = Queue
+
+
+def _lives(worker: BaseWorker) -> bool:
+    if worker.hostname != os.uname().nodename or worker.pid is None:
+        return True
+    try:
+        process = psutil.Process(int(worker.pid))
+    except psutil.NoSuchProcess:
+        return False
+    born_at = worker.birth_date.timestamp() if worker.birth_date else float("inf")
+    is_zombie: bool = process.status() == psutil.STATUS_ZOMBIE
+    is_older: bool = process.create_time() <= born_at + 1
+    return is_older and not is_zombie

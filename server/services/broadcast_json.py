@@ -22,25 +22,27 @@ _AS_THEY_ARE = (
 _INSTANTS = ("resume_at", "created_at", "scheduled_at", "started_at", "completed_at")
 
 
-async def show(connection: AsyncConnection, business_id: int, broadcast_id: int) -> dict[str, Any]:
-    """One broadcast of a business. Raises `NotFound`, for another business's as well."""
-    row = (
-        await connection.execute(
-            select(WhatsAppBroadcast).where(
-                WhatsAppBroadcast.id == broadcast_id, WhatsAppBroadcast.business_id == business_id
-            )
-        )
-    ).one_or_none()
+async def show(connection: AsyncConnection, business_id: int | None, broadcast_id: int) -> dict[str, Any]:
+    """One broadcast of a business. Raises `NotFound`, for another business's as well.
+
+    business_id: None is the operator at the command line, who sees every business.
+    """
+    statement = select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id)
+    if business_id is not None:
+        statement = statement.where(WhatsAppBroadcast.business_id == business_id)
+    row = (await connection.execute(statement)).one_or_none()
     if row is None:
         raise NotFound(f"There is no broadcast {broadcast_id}.")
     return as_json(row)
 
 
 async def show_many(
-    connection: AsyncConnection, business_id: int, *, status: str | None, before_id: int | None, limit: int
+    connection: AsyncConnection, business_id: int | None, *, status: str | None, before_id: int | None, limit: int
 ) -> list[dict[str, Any]]:
-    """The newest broadcasts of a business, at most `limit`, older than `before_id` where it is given."""
-    statement = select(WhatsAppBroadcast).where(WhatsAppBroadcast.business_id == business_id)
+    """The newest broadcasts of a business (None: of all), at most `limit`, older than `before_id` where it is given."""
+    statement = select(WhatsAppBroadcast)
+    if business_id is not None:
+        statement = statement.where(WhatsAppBroadcast.business_id == business_id)
     if status is not None:
         statement = statement.where(WhatsAppBroadcast.status == status)
     if before_id is not None:

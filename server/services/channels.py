@@ -1,13 +1,14 @@
 """Channels: the numbers a business sends from. Tokens are written, encrypted, and never read back by a person."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound
-from server.models import Channel
+from server.models import Channel, WhatsAppBroadcast
 from server.secrets import Vault
 
 
@@ -93,3 +94,33 @@ async def sender(connection: AsyncConnection, vault: Vault, channel_id: int) -> 
         raise NotFound(f"There is no channel {channel_id}.")
     token = vault.decrypt(row.token_encrypted)
     return Sender(channel_id, row.phone_number_id, row.waba_id, token, row.rate_per_second)
+
+
+async def senders(connection: AsyncConnection, vault: Vault, business_id: int) -> list[Sender]:
+    """Every channel of a business with its token, one for each account. Raises `BadInput` where there is none."""
+    ids = await connection.scalars(
+        select(Channel.id).where(Channel.business_id == business_id).distinct(Channel.waba_id)
+    )
+    found = [await sender(connection, vault, channel_id) for channel_id in ids.all()]
+    if not found:
+        raise BadInput("This business has no number yet. `clarion channel add` adds one.")
+    return found
+
+
+async def listed(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:
+    """The channels of a business, without their tokens."""
+    columns = (Channel.id, Channel.phone_number_id, Channel.waba_id, Channel.rate_per_second, Channel.created_at)
+    rows = await connection.execute(select(*columns).where(Channel.business_id == business_id).order_by(Channel.id))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def rate_of(connection: AsyncConnection, broadcast_id: int) -> int:
+    """Messages per second a broadcast may go at: its own limit or its number's, whichever is less; 0 for no limit."""
+    row = (
+        await connection.execute(
+            select(WhatsAppBroadcast.rate_limit, Channel.rate_per_second)
+            .join(Channel, Channel.id == WhatsAppBroadcast.channel_id)
+            .where(WhatsAppBroadcast.id == broadcast_id)
+        )
+    ).one()
+    return min((rate for rate in row if rate), default=0)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.messages import MessagePlan
 from server.domain.states import Actor, BroadcastStatus, Move
-from server.models import Channel, WhatsAppBroadcast
+from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
 from server.services import broadcasts, channels, templates
 from server.services.audiences import Loaded, LoadProgress, load_recipients
 from server.services.bulk_gate import BulkGate
@@ -97,6 +97,19 @@ async def start(connection: AsyncConnection, broadcast_id: int, *, by: Actor, st
         return
     await BulkGate(row.business_id).count_start(connection, starts_per_minute)
     await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
+
+
+async def forget(connection: AsyncConnection, broadcast_id: int) -> None:
+    """Delete a draft with its recipients. Raises `StateDoesNotAllow` where it is no draft any more."""
+    status = await connection.scalar(
+        select(WhatsAppBroadcast.status).where(WhatsAppBroadcast.id == broadcast_id).with_for_update()
+    )
+    if status != BroadcastStatus.DRAFT:
+        raise StateDoesNotAllow("be deleted", str(status))
+    await connection.execute(
+        delete(WhatsAppBroadcastRecipient).where(WhatsAppBroadcastRecipient.broadcast_id == broadcast_id)
+    )
+    await connection.execute(delete(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id))
 
 
 async def _plan(connection: AsyncConnection, business_id: int, channel_id: int, message: dict[str, Any]) -> MessagePlan:

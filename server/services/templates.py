@@ -1,5 +1,6 @@
 """Templates as the Cloud API describes them: brought in by a sync, read by whoever builds a message."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.config import Settings
 from server.domain.errors import BadInput
 from server.domain.messages import MessagePlan, plan_template, plan_text
 from server.models import Template
@@ -57,6 +59,28 @@ async def sync(connection: AsyncConnection, client: WhatsAppClient, business_id:
     )
     await connection.execute(gone)
     return Synced(len(rows), sum(row["status"] == APPROVED for row in rows))
+
+
+async def sync_all(
+    connection: AsyncConnection, configuration: Settings, business_id: int, senders: Sequence[Sender]
+) -> Synced:
+    """Sync the account of each of these numbers. Raises `ProviderAway`."""
+    templates_count = approved_count = 0
+    async with WhatsAppClient(configuration.graph_api_url, configuration.graph_api_version) as client:
+        for sender in senders:
+            done = await sync(connection, client, business_id, sender)
+            templates_count += done.templates_count
+            approved_count += done.approved_count
+    return Synced(templates_count, approved_count)
+
+
+async def listed(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:
+    """The templates of a business, by name and language."""
+    columns = (Template.name, Template.language, Template.status, Template.category, Template.components)
+    rows = await connection.execute(
+        select(*columns).where(Template.business_id == business_id).order_by(Template.name, Template.language)
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 async def plan_message(

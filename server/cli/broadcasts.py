@@ -1,0 +1,162 @@
+"""`clarion broadcasts …`: list, show, watch, pause, resume, cancel, retry."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from server.cli.environment import environment, transact
+from server.cli.output import answer_json, answer_list, say
+from server.config import settings
+from server.domain.errors import BadInput
+from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+group = typer.Typer(help="Look at broadcasts, and steer them.", no_args_is_help=True)
+Number = Annotated[str, typer.Argument(metavar="ID", help="The broadcast's number.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+_COLUMNS = ("id", "name", "status", "total_recipients", "sent_count", "failed_count", "unknown_count", "created_at")
+
+
+@group.command("list")
+def list_broadcasts(
+    business: Annotated[str | None, typer.Option(help="Of this business alone.")] = None,
+    status: Annotated[str | None, typer.Option(help="With this status alone.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List broadcasts, the newest first."""
+    from server.services import accounts, broadcast_json
+
+    if status is not None and status not in set(BroadcastStatus):
+        raise BadInput(f'--status is "{status}"; it should be one of {", ".join(BroadcastStatus)}.')
+
+    async def find(connection: "AsyncConnection") -> list[dict[str, Any]]:
+        business_id = None if business is None else await accounts.find_business(connection, business)
+        return await broadcast_json.show_many(connection, business_id, status=status, before_id=None, limit=limit)
+
+    with environment(needs_queue=False) as found:
+        answer_list(transact(found.database_url, find), _COLUMNS, as_json=as_json)
+
+
+@group.command()
+def show(number: Number, as_json: AsJson = False) -> None:
+    """Show one broadcast."""
+    from server.cli.watch import summary
+
+    with environment(needs_queue=False) as found:
+        shown = _shown(found.database_url, number)
+    if as_json:
+        answer_json(shown)
+        return
+    say(summary(shown))
+    answer_list([{"": key, " ": value} for key, value in shown.items() if key != "rejected"], ("", " "), as_json=False)
+
+
+@group.command()
+def watch(number: Number, as_json: AsJson = False) -> None:
+    """Watch a broadcast until it ends; the exit code tells how."""
+    from server.cli.watch import broadcast_number, exit_of
+    from server.cli.watch import watch as look_on
+
+    with environment(needs_queue=False) as found:
+        shown = look_on(found.database_url, broadcast_number(number))
+    if as_json:
+        answer_json(shown)
+    raise typer.Exit(exit_of(shown))
+
+
+@group.command()
+def pause(number: Number, as_json: AsJson = False) -> None:
+    """Pause a broadcast: nothing leaves later than a quarter of a second from now."""
+    _move(number, Move.PAUSE, as_json=as_json)
+
+
+@group.command()
+def resume(number: Number, as_json: AsJson = False) -> None:
+    """Resume a paused broadcast."""
+    _move(number, Move.RESUME, as_json=as_json)
+
+
+@group.command()
+def cancel(number: Number, as_json: AsJson = False) -> None:
+    """Cancel a broadcast for good: whoever has not got it does not get it."""
+    from server.cli.watch import broadcast_number
+    from server.services import broadcasts
+
+    broadcast_id = broadcast_number(number)
+
+    async def ask(connection: "AsyncConnection") -> None:
+        await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+
+    async def finish(connection: "AsyncConnection") -> bool:
+        return await broadcasts.finish_cancel(connection, broadcast_id)
+
+    with environment(needs_queue=False) as found:
+        transact(found.database_url, ask)  # committed by itself: from here on nothing more leaves
+        transact(found.database_url, finish)  # unless a runner lives, who does it
+        _answer(found.database_url, number, as_json=as_json)
+
+
+@group.command()
+def retry(
+    number: Number,
+    include: Annotated[list[str] | None, typer.Option(help="failed, unknown; may be given twice.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new broadcast to those who failed, and start it."""
+    from server.cli.send import hint
+    from server.cli.watch import broadcast_number
+    from server.services import drafts, retries
+
+    async def make(connection: "AsyncConnection") -> int:
+        broadcast_id = await retries.create(connection, broadcast_number(number), include or ["failed"])
+        await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
+        return broadcast_id
+
+    with environment() as found:
+        broadcast_id = transact(found.database_url, make)
+        hint(found.redis_url, broadcast_id)
+        _answer(found.database_url, str(broadcast_id), as_json=as_json)
+
+
+def _move(number: str, move: Move, *, as_json: bool) -> None:
+    from server.cli.send import hint
+    from server.cli.watch import broadcast_number
+    from server.services import broadcasts
+
+    broadcast_id = broadcast_number(number)
+    why = broadcasts.Why(PauseReason.USER) if move is Move.PAUSE else broadcasts.NO_REASON
+
+    async def make(connection: "AsyncConnection") -> None:
+        await broadcasts.make_or_refuse(connection, broadcast_id, move, by=Actor.USER, why=why)
+
+    with environment() as found:
+        transact(found.database_url, make)
+        if move is Move.RESUME:
+            hint(found.redis_url, broadcast_id)
+        _answer(found.database_url, number, as_json=as_json)
+
+
+def _shown(database_url: str, number: str) -> dict[str, Any]:
+    from server.cli.watch import broadcast_number
+    from server.services import broadcast_json
+
+    broadcast_id = broadcast_number(number)
+
+    async def find(connection: "AsyncConnection") -> dict[str, Any]:
+        return await broadcast_json.show(connection, None, broadcast_id)
+
+    return transact(database_url, find)
+
+
+def _answer(database_url: str, number: str, *, as_json: bool) -> None:
+    from server.cli.watch import summary
+
+    shown = _shown(database_url, number)
+    if as_json:
+        answer_json(shown)
+    else:
+        say(summary(shown))

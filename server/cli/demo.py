@@ -1,0 +1,101 @@
+"""The demo of `clarion up --demo`: a business, a number, templates, and ten thousand people to send to."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from server.addresses import vault
+from server.config import settings
+from server.database import async_engine, database_errors
+from server.domain.errors import BadInput
+from server.domain.states import FINAL, Actor, BroadcastStatus
+from server.services import accounts, broadcast_json, channels, drafts, templates
+from server.services.channels import NewChannel
+from server.services.csv_lists import Row
+
+BUSINESS: Final = "Demo"
+EMAIL: Final = "demo@clarion.example"
+PEOPLE: Final = 10_000
+RATE: Final = 80
+PHONE_NUMBER_ID: Final = "106540352242922"
+WABA_ID: Final = "102290129340398"
+_FIRST_NAMES: Final = ("Dana", "Noam", "Maya", "Omar", "Layla", "Yael", "Adam", "Rivka", "Amir", "Tamar")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to get in: kept in the data folder, because a demo's key may be shown again."""
+
+    email: str
+    password: str
+    api_key: str
+
+
+def prepare(database_url: str, data_dir: Path) -> tuple[Access, int]:
+    """The demo's business and a broadcast that is under way; one that has not ended is gone on with.
+
+    Returns how to get in and the broadcast's id. Needs the simulator at CLARION_GRAPH_API_URL.
+    """
+    path = data_dir / "demo.json"
+    known = Access(**json.loads(path.read_text())) if path.exists() else None
+    with database_errors():
+        access, broadcast_id = asyncio.run(_prepare(database_url, known))
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(asdict(access)))
+    return access, broadcast_id
+
+
+async def _prepare(database_url: str, known: Access | None) -> tuple[Access, int]:
+    async with async_engine(database_url) as engine:
+        access = await _access(engine, known)
+        async with engine.begin() as connection:
+            business_id = await accounts.find_business(connection, BUSINESS)
+            senders = await channels.senders(connection, vault(settings()), business_id)
+            await templates.sync_all(connection, settings(), business_id, senders)
+        async with engine.begin() as connection:
+            return access, await _broadcast(connection, business_id)
+
+
+async def _access(engine: AsyncEngine, known: Access | None) -> Access:
+    """The business with its number, made at the first start."""
+    async with engine.begin() as connection:
+        try:
+            business_id = await accounts.find_business(connection, BUSINESS)
+            if known is not None:
+                return known
+        except BadInput:
+            business_id = 0
+        password = secrets.token_urlsafe(9)
+        if not business_id:
+            business_id = await accounts.create_business(connection, BUSINESS, EMAIL, password)
+        new = NewChannel(
+            PHONE_NUMBER_ID, WABA_ID, "demo-token", secrets.token_urlsafe(16), secrets.token_urlsafe(16), RATE
+        )
+        await channels.add(connection, vault(settings()), business_id, new)
+        return Access(EMAIL, password, await accounts.create_api_key(connection, business_id, "demo"))
+
+
+async def _broadcast(connection: AsyncConnection, business_id: int) -> int:
+    """The newest broadcast, if it has not ended; else a new one to everybody."""
+    newest = await broadcast_json.show_many(connection, business_id, status=None, before_id=None, limit=1)
+    if newest and newest[0]["status"] not in (*FINAL, BroadcastStatus.SETTLING):
+        return int(newest[0]["id"])
+    variables = {"1": "{{first_name}}", "2": "{{order_id}}"}
+    message = {"template": {"name": "order_update", "language": "en_US", "variables": variables}}
+    new = drafts.NewBroadcast("Spring order updates", message, default_country="IL", rate_limit=RATE)
+    broadcast_id = await drafts.create(connection, business_id, new)
+    await drafts.add_recipients(connection, broadcast_id, _people())
+    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
+    return broadcast_id
+
+
+def _people() -> Iterator[Row]:
+    for number in range(1, PEOPLE + 1):
+        first_name = _FIRST_NAMES[number % len(_FIRST_NAMES)]
+        yield Row(number, f"+9725{number:08d}", {"first_name": first_name, "order_id": f"A-{number}"})

@@ -1,0 +1,67 @@
+"""The entry point: every command, and what becomes of an error."""
+
+import sys
+from importlib.metadata import version
+
+import typer
+from typer.exceptions import TyperException
+
+from server.cli import broadcasts, checks, parts, send, setup, up
+from server.cli.output import Exit, explain, explain_unexpected, say
+from server.domain.errors import ClarionError
+
+app = typer.Typer(
+    name="clarion",
+    help="One WhatsApp message to many people, safely.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("send")(send.send)
+app.command("up")(up.up)
+for part in (parts.web, parts.worker, parts.steward, parts.simulator):
+    app.command()(part)
+app.command()(setup.migrate)
+app.command()(setup.init)
+app.command("database-url")(setup.database_url)
+app.add_typer(setup.api_key, name="api-key")
+app.add_typer(setup.channel, name="channel")
+app.add_typer(setup.templates, name="templates")
+app.add_typer(broadcasts.group, name="broadcasts")
+app.command()(checks.verify)
+app.command()(checks.doctor)
+app.command()(checks.bench)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    show_version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+) -> None:
+    """One WhatsApp message to many people, safely."""
+    if show_version:
+        print(version("clarion"))
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command. Errors are one or two plain lines on stderr, never a traceback."""
+    try:
+        sys.exit(app(standalone_mode=False) or Exit.OK)
+    except typer.Abort:
+        sys.exit(Exit.INTERRUPTED)
+    except TyperException as error:
+        say(f"Error: {error.format_message()}")
+        sys.exit(Exit.BAD_INPUT)
+    except ClarionError as error:
+        sys.exit(explain(error))
+    except KeyboardInterrupt:
+        say("Stopped.")
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(Exit.ENVIRONMENT)  # whoever read our output has gone
+    except OSError as error:
+        say(f"Error: {error.filename or ''} {error.strerror or error}".replace("  ", " "))
+        sys.exit(Exit.ENVIRONMENT)
+    except Exception as error:  # noqa: BLE001 - the end of the process: nobody shall see a traceback
+        sys.exit(explain_unexpected(error))

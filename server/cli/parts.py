@@ -1,0 +1,160 @@
+"""`clarion web`, `worker`, `steward`, `simulator`: one part each, for many machines or under `clarion up`."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from server.cli.environment import environment
+from server.cli.output import Exit, say
+from server.config import settings
+from server.domain.errors import BadInput
+from server.logs import configure_logs
+
+WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
+
+
+def web(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the API (and its documentation at /docs)."""
+    configuration = settings()
+    configure_logs(configuration.log_format)
+    with environment():
+        import uvicorn
+
+        uvicorn.run(
+            "server.app:create_app",
+            factory=True,
+            host=host or configuration.host,
+            port=configuration.port if port is None else port,
+            loop="uvloop",
+            http="httptools",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
+
+
+def worker(
+    burst: Annotated[bool, typer.Option(help="Do what is in the queue, and end.")] = False,
+    with_parent: WithParent = False,
+) -> None:
+    """Run broadcasts as the queue asks for them: one at a time. Start as many as you like, on any machine."""
+    from server.jobs.queues import BROADCASTS
+
+    _work(BROADCASTS, burst=burst, with_parent=with_parent)
+
+
+def _work(queue_name: str, *, burst: bool, with_parent: bool) -> None:
+    from server.jobs.queues import connect
+    from server.jobs.worker import ClarionWorker
+
+    configure_logs(settings().log_format)
+    with environment() as found:
+        while True:
+            runner = ClarionWorker([queue_name], connect(found.redis_url), with_parent=with_parent)
+            runner.log.setLevel("WARNING")
+            runner.work(burst=burst, logging_level="WARNING")
+            # RQ's loop also ends when the queue's server goes away for longer; then it is found again.
+            if burst or runner.was_asked_to_stop:
+                return
+
+
+def steward(
+    rounds: Annotated[bool, typer.Option("--rounds", hidden=True)] = False, with_parent: WithParent = False
+) -> None:
+    """Look every few seconds for what is due: start, resume, take over, settle. One is enough; more do no harm."""
+    from server.jobs.queues import STEWARD
+
+    if rounds:
+        _work(STEWARD, burst=False, with_parent=True)
+        return
+    configure_logs(settings().log_format)
+    with environment() as found:
+        _keep_time(found.redis_url, os.getppid() if with_parent else None)
+
+
+def _keep_time(redis_url: str, parent: int | None) -> None:
+    """Ask for rounds, and keep the process that goes them alive. The two are apart: RQ forks, and must not wait."""
+    import redis
+
+    from server.jobs.queues import connect
+    from server.jobs.steward_clock import StewardClock
+
+    rounds = _start_rounds()
+
+    def look_after() -> None:
+        nonlocal rounds
+        if rounds.poll() is not None:
+            rounds = _start_rounds()
+        if parent is not None and os.getppid() != parent:
+            raise SystemExit(Exit.OK)
+
+    try:
+        while True:
+            # `connect` waits for the queue's server, or says that it is away.
+            clock = StewardClock(connect(redis_url), settings().steward_interval_seconds, look_after)
+            clock.log.setLevel("WARNING")
+            with contextlib.suppress(redis.RedisError):
+                clock.go_on()
+                return
+    finally:
+        rounds.terminate()
+        rounds.wait()
+
+
+def _start_rounds() -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "server.cli", "steward", "--rounds"])
+
+
+def simulator(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8025,
+    seed: Annotated[int, typer.Option(help="Who is who, and what goes wrong: the same seed, the same world.")] = 1,
+    rate: Annotated[float, typer.Option(min=0, help="Messages a second for each number; 0: no limit.")] = 80,
+    ledger: Annotated[Path | None, typer.Option(help="Keep what was accepted in this file.")] = None,
+    templates: Annotated[Path | None, typer.Option(help="A JSON list of more templates.")] = None,
+    token: Annotated[str | None, typer.Option(help="The only bearer token that is taken.")] = None,
+    not_on_whatsapp: Annotated[float, typer.Option(min=0, max=1, help="Share of people who are not there.")] = 0.0,
+    faults: Annotated[str, typer.Option(help="Such as drop=0.01,latency_ms=300.")] = "",
+) -> None:
+    """A WhatsApp Cloud API on this machine, to develop, demonstrate and test against."""
+    from server.simulator.app import run
+    from server.simulator.faults import faults_from_text
+    from server.simulator.settings import CannotStart, SimulatorSettings
+
+    try:
+        run(
+            SimulatorSettings(
+                port=port,
+                seed=seed,
+                rate=rate,
+                ledger=ledger,
+                templates=templates,
+                token=token,
+                not_on_whatsapp=not_on_whatsapp,
+                faults=faults_from_text(faults),
+            )
+        )
+    except ValueError as error:
+        raise BadInput(f"--faults: {error}") from error
+    except CannotStart as error:
+        say(f"Error: {error}")
+        raise typer.Exit(Exit.ENVIRONMENT) from error
+
+
+def end(process: "subprocess.Popen[bytes]", seconds: float) -> None:
+    """Ask a part to end; one that has not ended after so many seconds is killed."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,239 @@
+"""`clarion send`: the main job. A file becomes delivered messages, watched to the end."""
+
+import asyncio
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from server.cli.crew import crew
+from server.cli.environment import environment
+from server.cli.output import answer_json, is_terminal, say, stderr
+from server.config import settings
+from server.database import async_engine, database_errors
+from server.domain.errors import BadInput
+from server.domain.states import Actor
+
+if TYPE_CHECKING:
+    from server.services.audiences import Loaded, LoadProgress
+    from server.services.csv_lists import CsvList
+    from server.services.drafts import NewBroadcast
+
+SHOWN_REJECTED = 10
+SAY_EVERY_SECONDS = 0.5
+
+
+def send(
+    file: Annotated[str, typer.Argument(metavar="FILE.csv", help="The list; - reads standard input.")],
+    business: Annotated[str, typer.Option(help="Name of the business.")],
+    template: Annotated[str, typer.Option(help="Name of the template.")],
+    language: Annotated[str, typer.Option(metavar="CODE", help="Its language, such as en_US.")],
+    var: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N=COLUMN", help="Which column fills a variable; or a text with {{column}}."),
+    ] = None,
+    header: Annotated[
+        str | None, typer.Option(metavar="KIND=VALUE", help="The header: image=https://…, or text={{column}}.")
+    ] = None,
+    button: Annotated[
+        list[str] | None, typer.Option(metavar="N=VALUE", help="The value of a button, counted from 0.")
+    ] = None,
+    country: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as IL.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, help="Messages a second, at most.")] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the broadcast; by default the file's name.")] = None,
+    channel: Annotated[int | None, typer.Option(help="The channel to send from, where there are several.")] = None,
+    phone_column: Annotated[str | None, typer.Option(help="The column that holds the numbers.")] = None,
+    no_watch: Annotated[bool, typer.Option("--no-watch", help="Start it, and leave.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The broadcast as JSON, on the last line of stdout.")] = False,
+) -> None:
+    """Send a template to everybody in a CSV file, exactly once, and watch it go."""
+    from server.services.csv_lists import open_csv
+    from server.services.drafts import NewBroadcast
+
+    new = NewBroadcast(
+        name=name or ("Standard input" if file == "-" else Path(file).stem),
+        message={"template": _template(template, language, var or [], header, button or [])},
+        channel_id=channel,
+        default_country=_country(country),
+        rate_limit=rate,
+    )
+    people = open_csv(file, phone_column)
+    with ExitStack() as stack:
+        found = stack.enter_context(environment())
+        runs_itself = stack.enter_context(crew(settings().data_dir, found.redis_url))
+        shown = _send(found.database_url, found.redis_url, business, new, people, ask=not yes and file != "-")
+        if shown is None:
+            say("Nothing was sent.")
+            return
+        if no_watch:
+            _say_where_to_look(shown["id"], runs_itself)
+        else:
+            shown = _watch(found.database_url, shown, runs_itself)
+        if as_json:
+            answer_json(shown)
+    if not no_watch:
+        from server.cli.watch import exit_of
+
+        raise typer.Exit(exit_of(shown))
+
+
+def _send(
+    database_url: str, redis_url: str, business: str, new: "NewBroadcast", people: "CsvList", *, ask: bool
+) -> dict[str, Any] | None:
+    """Read the list, say what will happen, ask, start. None: the person said no, and the draft is gone."""
+    with database_errors():
+        business_id, broadcast_id, loaded = asyncio.run(_load(database_url, business, new, people))
+        shown = asyncio.run(_show(database_url, business_id, broadcast_id))
+        _say_what_will_happen(loaded, asyncio.run(_rate(database_url, shown)), new)
+        if ask and is_terminal() and not typer.confirm(f"Send to {loaded.accepted_count:,} people?", err=True):
+            asyncio.run(_forget(database_url, broadcast_id))
+            return None
+        asyncio.run(_start(database_url, broadcast_id))
+    hint(redis_url, broadcast_id)
+    return shown
+
+
+async def _load(database_url: str, business: str, new: "NewBroadcast", people: "CsvList") -> "tuple[int, int, Loaded]":
+    """Everything or nothing: the draft and its recipients are one transaction."""
+    from server.services import accounts, drafts
+
+    async with async_engine(database_url) as engine, engine.begin() as connection:
+        business_id = await accounts.find_business(connection, business)
+        broadcast_id = await drafts.create(connection, business_id, new)
+        loaded = await drafts.add_recipients(connection, broadcast_id, people, _progress())
+        if not loaded.accepted_count:
+            _say_rejected(loaded)
+            raise BadInput("Nobody in this list can be sent to.")
+        return business_id, broadcast_id, loaded
+
+
+def _progress() -> "Any":
+    """Say how far the reading is, on one line that is written over."""
+    began = said = time.monotonic()
+
+    def say_progress(progress: "LoadProgress") -> None:
+        nonlocal said
+        now = time.monotonic()
+        if stderr.is_terminal and now - said >= SAY_EVERY_SECONDS:
+            said = now
+            per_second = progress.rows_count / (now - began)
+            stderr.print(f"Reading: {progress.rows_count:,} rows, {per_second:,.0f} a second", end="\r")
+
+    return say_progress
+
+
+async def _show(database_url: str, business_id: int, broadcast_id: int) -> dict[str, Any]:
+    from server.services import broadcast_json
+
+    async with async_engine(database_url) as engine, engine.connect() as connection:
+        return await broadcast_json.show(connection, business_id, broadcast_id)
+
+
+async def _rate(database_url: str, shown: dict[str, Any]) -> int:
+    """Messages per second it may go at; 0 for no limit."""
+    from server.services import channels
+
+    async with async_engine(database_url) as engine, engine.connect() as connection:
+        return await channels.rate_of(connection, shown["id"])
+
+
+async def _forget(database_url: str, broadcast_id: int) -> None:
+    from server.services import drafts
+
+    async with async_engine(database_url) as engine, engine.begin() as connection:
+        await drafts.forget(connection, broadcast_id)
+
+
+async def _start(database_url: str, broadcast_id: int) -> None:
+    from server.services import drafts
+
+    async with async_engine(database_url) as engine, engine.begin() as connection:
+        await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
+
+
+def hint(redis_url: str, broadcast_id: int) -> None:
+    """Ask a worker to look at a broadcast."""
+    from server.jobs.hints import Due, enqueue_broadcast
+    from server.jobs.queues import broadcasts_queue, connect
+
+    enqueue_broadcast(broadcasts_queue(connect(redis_url)), Due(broadcast_id))
+
+
+def _watch(database_url: str, shown: dict[str, Any], runs_itself: bool) -> dict[str, Any]:
+    from server.cli.watch import watch
+
+    try:
+        return watch(database_url, shown["id"])
+    except KeyboardInterrupt:
+        where = "is handed back and waits" if runs_itself else "goes on"
+        say(f"\nStopped watching. Broadcast {shown['id']} {where}; `clarion broadcasts watch {shown['id']}` shows it.")
+        raise
+
+
+# --- what is asked for
+
+
+def _template(name: str, language: str, variables: list[str], header: str | None, buttons: list[str]) -> dict[str, Any]:
+    template: dict[str, Any] = {
+        "name": name,
+        "language": language,
+        "variables": {key: _value(value) for key, value in (_pair(text, "--var") for text in variables)},
+    }
+    if header is not None:
+        kind, value = _pair(header, "--header")
+        template["header"] = {kind: value if kind == "text" else {"link": value}}
+    if buttons:
+        template["buttons"] = dict(_pair(text, "--button") for text in buttons)
+    return template
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    key, is_pair, value = text.partition("=")
+    if not is_pair or not key.strip() or not value.strip():
+        raise BadInput(f'{option} is "{text}"; it should be like 1=first_name.', pointer=option)
+    return key.strip(), value.strip()
+
+
+def _value(text: str) -> str:
+    """A column's name stands for its value; a text with placeholders for itself."""
+    return text if "{{" in text else f"{{{{{text}}}}}"
+
+
+def _country(code: str | None) -> str | None:
+    from server.domain.phones import is_country
+
+    if code is not None and not is_country(code.upper()):
+        raise BadInput(f'--country is "{code}"; it should be two letters, such as IL.', pointer="--country")
+    return code.upper() if code else None
+
+
+# --- what is said
+
+
+def _say_what_will_happen(loaded: "Loaded", rate: int, new: "NewBroadcast") -> None:
+    from server.cli.watch import in_words
+
+    say(f"{new.name}: {loaded.accepted_count:,} people, template {new.message['template']['name']}.")
+    if rate:
+        say(f"At {rate} messages a second it takes {in_words(loaded.accepted_count / rate)}.")
+    _say_rejected(loaded)
+
+
+def _say_rejected(loaded: "Loaded") -> None:
+    if not loaded.rejected_count:
+        return
+    rows = "row" if loaded.rejected_count == 1 else "rows"
+    say(f"{loaded.rejected_count:,} {rows} cannot be used:")
+    for rejected in loaded.rejected[:SHOWN_REJECTED]:
+        say(f"  line {rejected['row']}: {rejected['phone'] or '(no number)'}: {rejected['reason']}")
+    if loaded.rejected_count > SHOWN_REJECTED:
+        say(f"  and {loaded.rejected_count - SHOWN_REJECTED:,} more")
+
+
+def _say_where_to_look(broadcast_id: int, runs_itself: bool) -> None:
+    say(f"Broadcast {broadcast_id} is started; `clarion broadcasts watch {broadcast_id}` shows it.")
+    if runs_itself:
+        say("No worker is running: it goes on once one is, for example with `clarion up`.")

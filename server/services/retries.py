@@ -1,0 +1,56 @@
+"""A new broadcast to those whom an earlier one did not reach."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.states import FINAL, BroadcastStatus
+
+MAY_BE_RETRIED = ("failed", "unknown")
+
+_COPY_BROADCAST = text("""
+    /* retries.copy_broadcast */
+    INSERT INTO whatsapp_broadcasts (business_id, channel_id, name, message, default_country, rate_limit)
+    SELECT business_id, channel_id, left(name, 200) || ' (again)', message, default_country, rate_limit
+      FROM whatsapp_broadcasts WHERE id = :broadcast_id
+    RETURNING id
+""")
+
+_COPY_RECIPIENTS = text("""
+    /* retries.copy_recipients   Set-based; never to those who opted out since. */
+    WITH copied AS (
+        INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
+        SELECT :new_id, r.business_id, r.row_number, r.phone, r.variables
+          FROM whatsapp_broadcast_recipients r
+         WHERE r.broadcast_id = :broadcast_id AND r.status = ANY(:statuses)
+           AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
+         ORDER BY r.id
+        RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts SET total_recipients = (SELECT count(*) FROM copied) WHERE id = :new_id
+    RETURNING total_recipients
+""")
+
+
+async def create(connection: AsyncConnection, broadcast_id: int, include: Sequence[str]) -> int:
+    """A draft to those of an ended broadcast who failed (or are unknown, who may get it twice). Returns its id.
+
+    Raises `NotFound`, `StateDoesNotAllow` while the broadcast still goes on, `BadInput` where nobody is left.
+    """
+    wrong = [status for status in include if status not in MAY_BE_RETRIED]
+    if wrong or not include:
+        raise BadInput(f"Only {' and '.join(MAY_BE_RETRIED)} can be tried again.", pointer="/include")
+    status = await connection.scalar(
+        text("SELECT status FROM whatsapp_broadcasts WHERE id = :id FOR SHARE"), {"id": broadcast_id}
+    )
+    if status is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    if status not in FINAL and status != BroadcastStatus.SETTLING:
+        raise StateDoesNotAllow("be retried", status)
+    new_id = int(await connection.scalar(_COPY_BROADCAST, {"broadcast_id": broadcast_id}) or 0)
+    values = {"broadcast_id": broadcast_id, "new_id": new_id, "statuses": list(include)}
+    if not await connection.scalar(_COPY_RECIPIENTS, values):
+        raise BadInput(f"Nobody of broadcast {broadcast_id} is {' or '.join(include)}.", pointer="/include")
+    return new_id
