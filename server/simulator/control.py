@@ -1,0 +1,195 @@
+"""`/_sim/`: how a test or a person looks into the simulator and orders what it does. JSON, no token, localhost only.
+
+    GET  /_sim/ledger/summary                 counts; ?at_least=N&timeout_seconds=S waits until N messages are accepted
+    GET  /_sim/ledger/accepted?after=&limit=  entries in order; after: the `n` of the last one seen
+    GET  /_sim/ledger/refused                 the last refusals
+    GET  /_sim/ledger/by-phone/{phone}        every message accepted for one person
+    GET  /_sim/ledger/windows                 the pace; ?phone_number_id= of one number, ?after= behind one entry
+    GET  /_sim/limits                         what was used of the 24-hour messaging limit
+    GET, PUT /_sim/faults                     chance and orders (faults.py)
+    POST /_sim/hold {"after": N}              accept, but keep answers back after N more messages
+    GET  /_sim/holds                          how many are kept back; ?at_least=N&timeout_seconds=S waits
+    POST /_sim/release                        give the answers that were kept back
+    GET, PUT /_sim/world                      rate, limits, number, templates (world.py)
+    POST /_sim/reset                          everything as at the start, the ledger included
+
+Waiting answers with what is there when the time is up; the caller looks at the numbers. What is malformed is a 400
+with a sentence in `error`.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from server.simulator.faults import Faults, Weather
+from server.simulator.http import Exchange, response
+from server.simulator.ledger import Ledger, windows
+from server.simulator.limits import MESSAGING_LIMIT_SECONDS, MESSAGING_LIMITS
+from server.simulator.settings import SimulatorSettings
+from server.simulator.validation import digits_of, wa_id_of
+from server.simulator.waits import Holds, Waits
+from server.simulator.world import World, WorldChange
+
+PAGE: Final = 1_000
+LONGEST_PAGE: Final = 10_000
+LONGEST_WAIT_SECONDS: Final = 600.0
+
+
+class HoldOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of `POST /_sim/hold`."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """The query of any control request, each part read where it means something."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_PAGE)] = PAGE
+    at_least: Annotated[int, msgspec.Meta(ge=0)] = 0
+    timeout_seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT_SECONDS)] = 30.0
+    phone_number_id: str | None = None
+
+
+class Control:
+    """Answers `/_sim/`. One for each simulator."""
+
+    def __init__(
+        self, settings: SimulatorSettings, world: World, ledger: Ledger, weather: Weather, holds: Holds, waits: Waits
+    ) -> None:
+        self._settings = settings
+        self._world = world
+        self._ledger = ledger
+        self._weather = weather
+        self._holds = holds
+        self._waits = waits
+
+    def answer(self, exchange: Exchange, method: str, path: list[str], query: dict[str, str]) -> None:
+        """Answer one request, or keep it until what it waits for has happened."""
+        try:
+            wish = msgspec.convert(query, Wish, strict=False)
+            match (method, path):
+                case ("GET", ["ledger", "summary"]):
+                    self._wait(exchange, wish, lambda: len(self._ledger.accepted), self._summary)
+                case ("GET", ["holds"]):
+                    self._wait(exchange, wish, lambda: len(self._holds), lambda: {"held": len(self._holds)})
+                case ("GET", _):
+                    exchange.answer(_json(self._show(path, wish)))
+                case _:
+                    exchange.answer(_json(self._change(method, path, exchange.body)))
+        except LookupError:
+            exchange.answer(_json({"error": f"there is no {method} /_sim/{'/'.join(path)}"}, 404))
+        except ValueError as error:  # msgspec.ValidationError is one
+            exchange.answer(_json({"error": str(error)}, 400))
+
+    def _wait(self, exchange: Exchange, wish: Wish, count: Callable[[], int], show: Callable[[], object]) -> None:
+        self._waits.until(
+            lambda: count() >= wish.at_least, lambda: exchange.answer(_json(show())), wish.timeout_seconds
+        )
+
+    def _show(self, path: list[str], wish: Wish) -> object:
+        match path:
+            case ["ledger", *rest]:
+                return self._show_ledger(rest, wish)
+            case ["limits"]:
+                return self._limits()
+            case ["faults"]:
+                return self._weather.faults
+            case ["world"]:
+                return self._show_world()
+            case _:
+                raise LookupError
+
+    def _show_ledger(self, path: list[str], wish: Wish) -> object:
+        accepted = self._ledger.accepted
+        match path:
+            case ["accepted"]:
+                end = wish.after + wish.limit
+                return {"items": accepted[wish.after : end], "next_after": end if end < len(accepted) else None}
+            case ["refused"]:
+                return {"items": list(self._ledger.last_refused)[-wish.limit :]}
+            case ["by-phone", phone]:
+                digits = digits_of(phone)
+                person = wa_id_of(digits) if digits is not None else phone
+                return {"items": [entry for entry in accepted if entry.wa_id == person]}
+            case ["windows"]:
+                return windows(
+                    entry
+                    for entry in accepted[wish.after :]
+                    if wish.phone_number_id is None or entry.phone_number_id == wish.phone_number_id
+                )
+            case _:
+                raise LookupError
+
+    def _change(self, method: str, path: list[str], body: bytes) -> object:
+        match (method, path):
+            case ("PUT", ["faults"]):
+                self._weather.change(msgspec.json.decode(body, type=Faults))
+                return self._weather.faults
+            case ("PUT", ["world"]):
+                self._world.change(msgspec.json.decode(body, type=WorldChange))
+                return self._show_world()
+            case ("POST", ["hold"]):
+                self._holds.begin(msgspec.json.decode(body or b"{}", type=HoldOrder).after)
+                return {"held": len(self._holds)}
+            case ("POST", ["release"]):
+                released = len(self._holds)
+                self._ledger.when_written(self._holds.release)
+                return {"released": released}
+            case ("POST", ["reset"]):
+                self._reset()
+                return self._summary()
+            case _:
+                raise LookupError
+
+    def _reset(self) -> None:
+        self._holds.release()
+        self._ledger.reset()
+        self._world.reset()
+        self._weather.change(self._settings.faults)
+
+    def _summary(self) -> dict[str, Any]:
+        ledger = self._ledger
+        return {
+            "accepted": len(ledger.accepted),
+            "unique_people": len(ledger.people),
+            "most_to_one_person": ledger.most_to_one_person,
+            "refused": {str(code): count for code, count in sorted(ledger.refused.items())},
+            "requests": ledger.requests,
+            "held": len(self._holds),
+            "faults": dict(sorted(ledger.faults.items())),
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        since = time.time() - MESSAGING_LIMIT_SECONDS
+        used = len({entry.wa_id for entry in self._ledger.accepted if entry.unix_seconds > since})
+        limit = MESSAGING_LIMITS.get(self._world.messaging_limit)
+        return {
+            "messaging_limit": self._world.messaging_limit,
+            "limit": limit,
+            "used_in_24_hours": used,
+            "exceeded": limit is not None and used > limit,
+        }
+
+    def _show_world(self) -> dict[str, Any]:
+        world = self._world
+        return {
+            "rate": world.rate,
+            "pair_limit": world.pair_limit,
+            "not_on_whatsapp": world.people.not_on_whatsapp,
+            "status": world.status,
+            "quality_rating": world.quality_rating,
+            "messaging_limit": world.messaging_limit,
+            "numbers": list(world.numbers),
+            "accounts": sorted(world.accounts),
+            "templates": [
+                {"name": template.name, "language": template.language, "status": template.status}
+                for template in world.templates
+            ],
+        }
+
+
+def _json(content: object, status: int = 200) -> bytes:
+    return response(status, msgspec.json.encode(content))

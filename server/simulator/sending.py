@@ -1,0 +1,185 @@
+"""`POST /{phone_number_id}/messages`: the endpoint that everything else is there for.
+
+In this order: token and body; faults before acceptance; the number, its limits, the person; the ledger; faults after
+acceptance; the answer. A message is accepted when it is in the ledger, whether or not anybody hears of it.
+"""
+
+import asyncio
+import binascii
+import os
+import time
+from typing import Final
+
+import msgspec
+
+from server.simulator.errors import BAD_GATEWAY, Refusal, error_response
+from server.simulator.faults import Fault, Mishap, Weather
+from server.simulator.http import Exchange, response
+from server.simulator.ledger import Accepted, Ledger, Refused
+from server.simulator.validation import Message, ReadMark, check
+from server.simulator.waits import Holds, Waits
+from server.simulator.world import BLOCKED_BY_STATUS, Number, World
+
+BEFORE_ACCEPTANCE: Final = frozenset({Fault.LOSE, Fault.SERVER_ERROR, Fault.CODE})
+
+_SUCCESS: Final = response(200, b'{"success":true}')
+
+
+class Sending:
+    """Takes messages on, or refuses them. One for each simulator."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        world: World,
+        ledger: Ledger,
+        weather: Weather,
+        holds: Holds,
+        waits: Waits,
+    ) -> None:
+        self._loop = loop
+        self._world = world
+        self._ledger = ledger
+        self._weather = weather
+        self._holds = holds
+        self._waits = waits
+        # Ids must differ between two simulators of one seed, or a restarted one would hand out the same again.
+        self._process = os.urandom(4).hex().upper()
+
+    def send(self, exchange: Exchange, number: Number) -> None:
+        """Handle one request to send from this number."""
+        self._ledger.requests += 1
+        to: str | None = None
+        try:
+            self._world.check_token(exchange.authorization)
+            message = check(exchange.body, self._world.templates)
+            if isinstance(message, ReadMark):
+                exchange.answer(_SUCCESS)
+                return
+            to = message.to
+            mishap = None if self._weather.calm else self._weather.befalls(to)
+            if mishap is None or mishap.fault not in BEFORE_ACCEPTANCE:
+                self._accept(exchange, number, message, mishap)
+            else:
+                self._fail(exchange, number, message, mishap)
+        except Refusal as refusal:
+            self._refuse(exchange, refusal, to, number.id)
+        if self._waits:
+            self._waits.look()
+
+    def turn_away(self, exchange: Exchange, refusal: Refusal, number_id: str) -> None:
+        """Handle one request to send from a number that is not there."""
+        self._ledger.requests += 1
+        self._refuse(exchange, refusal, None, number_id)
+
+    def _refuse(self, exchange: Exchange, refusal: Refusal, to: str | None, number_id: str) -> None:
+        self._note(refusal.code, refusal.details or refusal.message, to, number_id)
+        self._answer(exchange, error_response(refusal))
+
+    def _accept(self, exchange: Exchange, number: Number, message: Message, mishap: Mishap | None) -> None:
+        now = time.monotonic()
+        person = message.wa_id or message.to
+        self._check_number(number, message, person, now)
+        number.throughput.take()
+        if number.pairs is not None:
+            number.pairs.take(person, now)
+        n = len(self._ledger.accepted) + 1
+        message_id = self._message_id(person, n)
+        self._ledger.accept(
+            Accepted(
+                n,
+                message_id,
+                message.to,
+                person,
+                message.opaque,
+                number.id,
+                message.type,
+                message.template,
+                message.language,
+                now,
+                time.time(),
+            )
+        )
+        answer = _accepted(message, message_id)
+        if mishap is not None:
+            self._mislay(exchange, answer, mishap)
+        elif not (self._holds.active and self._holds.keeps(exchange, answer)):
+            self._answer(exchange, answer)
+
+    def _check_number(self, number: Number, message: Message, person: str, now: float) -> None:
+        """Limits and people. Raises Refusal; nothing is taken from a limit then."""
+        code = BLOCKED_BY_STATUS.get(self._world.status)
+        if code is not None:
+            raise Refusal(code, f"The phone number is {self._world.status}")
+        if person == number.digits:
+            raise Refusal(131021, "The sender and the recipient are the same phone number")
+        if not number.throughput.allows(now):
+            raise Refusal(130429, "Cloud API message throughput has been reached.", subcode=2494055)
+        if number.pairs is not None and not number.pairs.allows(person, now):
+            raise Refusal(
+                131056,
+                "Message failed to send because there were too many messages sent from this phone number "
+                "to the same phone number in a short period of time.",
+            )
+        code = self._world.people.refusal(person)
+        if code is not None:
+            raise Refusal(code, f"The message could not be delivered to {message.to}")
+
+    def _fail(self, exchange: Exchange, number: Number, message: Message, mishap: Mishap) -> None:
+        """A fault before acceptance: the message is not in the ledger."""
+        self._ledger.faults[mishap.fault] += 1
+        match mishap.fault:
+            case Fault.LOSE:
+                exchange.break_off()
+            case Fault.SERVER_ERROR:
+                self._note(502, "a page of HTML", message.to, number.id)
+                self._answer(exchange, BAD_GATEWAY)
+            case _:
+                raise Refusal(mishap.code or 1, "This error was ordered")
+
+    def _mislay(self, exchange: Exchange, answer: bytes, mishap: Mishap) -> None:
+        """A fault after acceptance: the message is in the ledger, its answer does not arrive, or late."""
+        self._ledger.faults[mishap.fault] += 1
+        match mishap.fault:
+            case Fault.DROP:
+                self._ledger.when_written(exchange.break_off)
+            case Fault.SLOW:
+                self._answer(exchange, answer, self._weather.faults.slow_seconds)
+            case _:
+                pass  # it hangs: nobody ever answers
+
+    def _answer(self, exchange: Exchange, http_response: bytes, more_seconds: float = 0.0) -> None:
+        """Answer when the books are written and the time has passed that the network takes."""
+        seconds = more_seconds if self._weather.calm else more_seconds + self._weather.delay_seconds()
+        if seconds:
+            self._ledger.when_written(lambda: _later(self._loop, seconds, exchange, http_response))
+        elif self._ledger.all_written:
+            exchange.answer(http_response)
+        else:
+            self._ledger.when_written(lambda: exchange.answer(http_response))
+
+    def _note(self, code: int, details: str, to: str | None, number_id: str) -> None:
+        self._ledger.refuse(Refused(code, to, number_id, details, time.time()))
+
+    def _message_id(self, person: str, n: int) -> str:
+        """An id made as WhatsApp makes them: base64 around the person and a number of its own."""
+        who = person.encode()
+        packed = b"\x1c\x18%c%b\x15\x02\x00\x11\x18\x12%b%010X\x00" % (len(who), who, self._process.encode(), n)
+        return "wamid." + binascii.b2a_base64(packed, newline=False).decode()
+
+
+def _later(loop: asyncio.AbstractEventLoop, seconds: float, exchange: Exchange, http_response: bytes) -> None:
+    loop.call_later(seconds, exchange.answer, http_response)
+
+
+def _accepted(message: Message, message_id: str) -> bytes:
+    """The answer to an accepted message. Only templates have a message_status."""
+    status = ',"message_status":"accepted"' if message.template is not None else ""
+    if message.wa_id is None:
+        contact = msgspec.json.encode({"input": message.input, "user_id": message.input}).decode()
+    elif message.input.isascii():  # a checked number: nothing in it needs escaping
+        contact = f'{{"input":"{message.input}","wa_id":"{message.wa_id}"}}'
+    else:
+        contact = msgspec.json.encode({"input": message.input, "wa_id": message.wa_id}).decode()
+    body = f'{{"messaging_product":"whatsapp","contacts":[{contact}],"messages":[{{"id":"{message_id}"{status}}}]}}'
+    return response(200, body.encode())

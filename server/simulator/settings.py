@@ -1,0 +1,40 @@
+"""What a simulator is started with. Everything here can be given on the command line."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from server.simulator.faults import Faults
+
+
+class CannotStart(Exception):
+    """The simulator cannot start; the message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorSettings:
+    """How one simulator is set up. The defaults are a well-behaved Cloud API that refuses nobody without a reason."""
+
+    host: str = "127.0.0.1"
+    port: int = 8025
+    """0 takes a free port; the line printed at the start names it."""
+    seed: int = 1
+    """Decides who is who among the people and which requests meet a fault."""
+    rate: float = 80.0
+    """Messages a second each number may send before 130429; 0 is no limit."""
+    pair_limit: bool = True
+    """One message in 6 s to the same person, 45 of them on credit, before 131056."""
+    token: str | None = None
+    """The only bearer token that is taken; None takes any."""
+    phone_number_id: str | None = None
+    """The only number there is; None takes any id for a number of the one business here."""
+    waba_id: str | None = None
+    """The only WhatsApp Business Account there is; None takes any id for the account of the one business here."""
+    templates: Path | None = None
+    """A JSON file with more templates: a list, in the shape of Meta's template node."""
+    ledger: Path | None = None
+    """Where the ledger is kept as well, one JSON object a line; a simulator started on it again goes on from there."""
+    not_on_whatsapp: float = 0.0
+    """The share of people, from 0 to 1, who are not on WhatsApp (131026), chosen by the seed and the number."""
+    faults: Faults = field(default_factory=Faults)
+    until_stdin_closes: bool = False
+    """End when standard input ends, so that a simulator never outlives the test that started it."""
