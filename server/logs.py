@@ -32,6 +32,7 @@ class Event(StrEnum):
     RUN_LOST = "RUN LOST"  # another runner has the row
     GATE_RELEASED = "GATE RELEASED"  # business_id
     GATE_RELEASE_FAILED = "GATE RELEASE FAILED"  # business_id error
+    HINT_LOST = "HINT LOST"  # broadcast_id error: the steward finds the row
     CURSOR_COLUMN_ADDED = "CURSOR COLUMN ADDED"
     CURSOR_COLUMN_FAILED = "CURSOR COLUMN FAILED"
     DATABASE_LOST = "DATABASE LOST"  # error: trying again while the lease lasts

@@ -3,6 +3,7 @@
     ClarionError
       NotFound                       no such thing, or it belongs to somebody else
       BadInput                       one or many Problem(pointer, detail): CSV rows, JSON fields, CLI options alike
+        TooLarge                     more than is taken in one request
       NotNow                         right in itself, but not in this state or at this moment
         StateDoesNotAllow            a move that the broadcast's status rules out
         LimitReached                 too many of them in a while
@@ -41,6 +42,10 @@ class BadInput(ClarionError):
         super().__init__(detail)
         self.detail = detail
         self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(pointer, detail),)
+
+
+class TooLarge(BadInput):
+    """More than is taken in one request."""
 
 
 class NotNow(ClarionError):

@@ -60,7 +60,7 @@ class Number:
 
 
 class World:
-    """Everything that is there, as the settings and later changes have it. CannotStart: templates that are unreadable."""
+    """Everything that is there, as settings and later changes have it. CannotStart: templates that are unreadable."""
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings

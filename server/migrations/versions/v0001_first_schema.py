@@ -182,7 +182,7 @@ BEGIN
         ALTER COLUMN status SET DEFAULT 'draft', ALTER COLUMN status SET NOT NULL,
         ALTER COLUMN cancel_requested SET DEFAULT false, ALTER COLUMN cancel_requested SET NOT NULL,
         ALTER COLUMN created_at SET DEFAULT now(), ALTER COLUMN created_at SET NOT NULL;
-    ALTER TABLE whatsapp_broadcast_recipients 
+    ALTER TABLE whatsapp_broadcast_recipients
         ALTER COLUMN status SET DEFAULT 'queued', ALTER COLUMN status SET NOT NULL;
 END $adopt$;
 """

@@ -1,0 +1,228 @@
+"""What the API takes and gives, as types: checked on the way in, described in OpenAPI."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from server.domain.phones import is_country
+from server.domain.states import BroadcastStatus
+
+
+def _without_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("It has a NUL character, which cannot be stored.")
+    return text
+
+
+def _country(code: str) -> str:
+    if not is_country(code):
+        raise ValueError(f'"{code}" is not a country; it should be two capital letters, such as IL.')
+    return code
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
+Variables = dict[Text, Text]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Media(_Strict):
+    """A picture, film or document of a header."""
+
+    link: Annotated[Text | None, Field(max_length=2000)] = None
+    id: Text | None = None
+    filename: Text | None = None
+
+
+class Location(_Strict):
+    """A place."""
+
+    latitude: float
+    longitude: float
+    name: Text | None = None
+    address: Text | None = None
+
+
+class Header(_Strict):
+    """What stands above a template's body: one of these, as the template has it."""
+
+    text: Text | None = None
+    image: Media | None = None
+    video: Media | None = None
+    document: Media | None = None
+    location: Location | None = None
+
+
+class TemplateMessage(_Strict):
+    """An approved template and what fills its variables: literal text with {{column}} placeholders."""
+
+    name: Name
+    language: Annotated[Text, Field(min_length=2, max_length=20)]
+    variables: Variables = {}
+    header: Header | None = None
+    buttons: Variables = {}
+
+
+class TextMessage(_Strict):
+    """A free text, for people inside their 24-hour window."""
+
+    body: Annotated[Text, Field(min_length=1, max_length=4096)]
+    preview_url: bool = False
+
+
+class Recipient(_Strict):
+    """One person of a list."""
+
+    phone: Text
+    variables: dict[Text, Text | int | float] = {}
+
+
+class Recipients(_Strict):
+    """People to add to a draft."""
+
+    recipients: Annotated[list[Recipient], Field(min_length=1)]
+
+
+class BroadcastRequest(_Strict):
+    """A broadcast to make."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "example": {
+                "name": "Spring sale",
+                "template": {
+                    "name": "order_update",
+                    "language": "en_US",
+                    "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
+                },
+                "recipients": [{"phone": "+972501234567", "variables": {"first_name": "Dana", "order_id": "A-17"}}],
+                "default_country": "IL",
+                "start": True,
+            }
+        },
+    )
+
+    name: Name
+    channel_id: Annotated[int | None, Field(ge=1, lt=2**63)] = None
+    template: TemplateMessage | None = None
+    text: TextMessage | None = None
+    recipients: list[Recipient] = []
+    default_country: Annotated[str | None, AfterValidator(lambda code: code and _country(code))] = None
+    rate_limit: Annotated[int | None, Field(ge=1, le=1_000_000, description="messages per second")] = None
+    scheduled_at: AwareDatetime | None = None
+    start: bool = True
+
+    @model_validator(mode="after")
+    def _one_message(self) -> Self:
+        if (self.template is None) == (self.text is None):
+            raise ValueError("A broadcast has either a template or a text.")
+        return self
+
+    def message(self) -> dict[str, Any]:
+        """The message as the row keeps it."""
+        if self.template is not None:
+            return {"template": self.template.model_dump(exclude_none=True, exclude_defaults=True)}
+        assert self.text is not None
+        return {"text": self.text.model_dump()}
+
+
+class Rejected(BaseModel):
+    """A row that cannot be used."""
+
+    row: int
+    phone: str
+    reason: str
+
+
+class Broadcast(BaseModel):
+    """A broadcast as it stands."""
+
+    id: int
+    business_id: int
+    name: str
+    status: BroadcastStatus
+    pause_reason: str | None
+    status_detail: str | None
+    resume_at: datetime | None
+    total_recipients: int
+    processed_count: int
+    sent_count: int
+    delivered_count: int
+    read_count: int
+    failed_count: int
+    cancelled_count: int
+    skipped_count: int
+    unknown_count: int
+    cancel_requested: bool
+    last_processed_recipient_id: int
+    rate_limit: int | None
+    current_rate: float | None
+    limited_by: str | None
+    created_at: datetime
+    scheduled_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    eta: datetime | None
+    rejected: list[Rejected]
+    rejected_count: int
+
+
+class BroadcastPage(BaseModel):
+    """One page of broadcasts, the newest first."""
+
+    items: list[Broadcast]
+    next_cursor: str | None
+
+
+class RecipientShown(BaseModel):
+    """One person of a broadcast: what became of their message."""
+
+    id: int
+    phone: str
+    status: str
+    attempts: int
+    message_id: str | None
+    error_code: int | None
+    error_message: str | None
+    variables: dict[str, Any]
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    failed_at: datetime | None
+
+
+class RecipientPage(BaseModel):
+    """One page of recipients, in the order of the list."""
+
+    items: list[RecipientShown]
+    next_cursor: str | None
+
+
+class HistoryEntry(BaseModel):
+    """One change of a broadcast: who or what, from, to, why."""
+
+    at: datetime
+    actor: str
+    move: str
+    from_status: str
+    to_status: str
+    reason: str | None
+    detail: str | None
+
+
+class HistoryPage(BaseModel):
+    """The audit trail, the oldest first."""
+
+    items: list[HistoryEntry]
+    next_cursor: str | None
+
+
+class RetryRequest(_Strict):
+    """Whom a new broadcast goes to."""
+
+    include: Annotated[list[str], Field(min_length=1, max_length=2)] = ["failed"]

@@ -1,0 +1,111 @@
+"""The web process, put together: resources for its lifetime, routes, errors, limits and headers."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+import redis
+from fastapi import APIRouter, FastAPI
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server import problems, routes_health, routes_templates, routes_whatsapp
+from server.addresses import addresses, vault
+from server.config import Settings, settings
+from server.database import async_engine
+from server.jobs.queues import CONNECT_TIMEOUT_SECONDS, broadcasts_queue
+from server.metrics import REQUEST_SECONDS, REQUESTS
+from server.web_resources import WebResources
+
+API: Final = "/api/whatsapp"
+LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
+_POOL_SIZE: Final = 10
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def create_app(configuration: Settings | None = None) -> FastAPI:
+    """The application; its connections are made when it starts and closed when it ends."""
+    chosen = configuration or settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            found = addresses(chosen)
+            engine = await stack.enter_async_context(async_engine(found.database_url, pool_size=_POOL_SIZE))
+            connection: redis.Redis = redis.Redis.from_url(
+                found.redis_url,
+                socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                socket_timeout=CONNECT_TIMEOUT_SECONDS,
+            )
+            stack.callback(connection.close)
+            app.state.resources = WebResources(chosen, engine, broadcasts_queue(connection), connection, vault(chosen))
+            yield
+
+    app = FastAPI(
+        title="Clarion",
+        version=version("clarion"),
+        summary="One WhatsApp message to many people, safely.",
+        lifespan=lifespan,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    api = APIRouter(prefix=API)
+    api.include_router(routes_whatsapp.router)
+    api.include_router(routes_templates.router)
+    app.include_router(api)
+    app.include_router(routes_health.router)
+    app.add_middleware(_Door)
+    return app
+
+
+class _Door:
+    """What holds for every request: a largest body, headers that browsers obey, and a count."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status, read = time.monotonic(), 500, 0
+        limit = _limit_of(scope)
+
+        async def receive_bounded() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > limit:
+                raise HTTPException(413, f"The body is larger than {limit // 1024 // 1024} MB.")
+            return message
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith(API):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        try:
+            await self._app(scope, receive_bounded, send_with_headers)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            REQUESTS.labels(route, scope["method"], status).inc()
+            REQUEST_SECONDS.labels(route).observe(time.monotonic() - began)
+
+
+def _limit_of(scope: Scope) -> float:
+    """Bytes of a body; a CSV is streamed to disk and may be of any size."""
+    content_type = dict(scope["headers"]).get(b"content-type", b"")
+    return float("inf") if content_type.startswith(b"text/csv") else LARGEST_BODY_BYTES

@@ -1,0 +1,390 @@
+"""Broadcasts over HTTP: make, fill, start, pause, resume, cancel, look at. Translates; decides nothing."""
+
+import asyncio
+import csv
+import io
+import json
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+import redis
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import StreamingResponse
+from pydantic import ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.api_models import (
+    Broadcast,
+    BroadcastPage,
+    BroadcastRequest,
+    HistoryPage,
+    Recipient,
+    RecipientPage,
+    Recipients,
+    RetryRequest,
+)
+from server.cursors import read_cursor, write_cursor
+from server.domain.errors import BadInput, Problem
+from server.domain.phones import normalise
+from server.domain.states import FINAL, Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
+from server.jobs.broadcast_job import process_broadcast_job
+from server.jobs.queues import HintQueue
+from server.logs import Event, get_logger
+from server.problems import responses
+from server.services import broadcast_json, broadcasts, channels, drafts, idempotency, recipients, retries, templates
+from server.services.audiences import Loaded
+from server.services.broadcasts import NO_REASON, Why
+from server.services.csv_lists import CsvList, Row
+from server.web_resources import BusinessId, Resources, Transaction, WebResources
+
+EVENT_EVERY_SECONDS: Final = 1.0
+# Names a proxy or a browser would give up on; a comment keeps the line alive.
+KEEP_ALIVE_SECONDS: Final = 15.0
+
+router = APIRouter(
+    prefix="/broadcasts",
+    tags=["Broadcasts"],
+    responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+_log = get_logger(__name__)
+
+Id = Annotated[int, Path(ge=1, lt=2**63)]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+_gone = responses(HTTPStatus.NOT_FOUND)
+_moved = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+
+
+# --- make and fill
+
+
+@router.post(
+    "", status_code=HTTPStatus.ACCEPTED, responses=responses(HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS)
+)
+async def create_broadcast(
+    wanted: BroadcastRequest,
+    request: Request,
+    resources: Resources,
+    business_id: BusinessId,
+    idempotency_key: Annotated[str | None, Header(description="the same key and body give the same answer")] = None,
+) -> Broadcast:
+    """Make a broadcast and, unless `start` is false, start it or put it on its schedule."""
+    hashed = idempotency.body_hash(await request.body())
+    if idempotency_key is not None:
+        idempotency.check_key(idempotency_key)
+    broadcast = await _create_once(resources, business_id, wanted, idempotency_key, hashed)
+    await _enqueue(resources, broadcast)
+    return broadcast
+
+
+async def _create_once(
+    resources: WebResources, business_id: int, wanted: BroadcastRequest, key: str | None, hashed: str
+) -> Broadcast:
+    """Everything in one transaction, or the broadcast that an identical request made."""
+    while True:
+        async with resources.engine.connect() as connection:
+            if key is not None and (known := await idempotency.find(connection, business_id, key, hashed)):
+                return await _shown(connection, business_id, known)
+            broadcast_id = await drafts.create(connection, business_id, _new(wanted))
+            if key is not None and not await idempotency.keep(connection, business_id, key, hashed, broadcast_id):
+                await connection.rollback()
+                continue  # the other request has committed by now: its broadcast is found
+            if wanted.recipients:
+                _refuse_nobody(await drafts.add_recipients(connection, broadcast_id, _rows(wanted.recipients)))
+            if wanted.start:
+                await _start(resources, connection, broadcast_id)
+            broadcast = await _shown(connection, business_id, broadcast_id)
+            await connection.commit()
+            return broadcast
+
+
+def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
+    if wanted.scheduled_at is not None and wanted.scheduled_at <= datetime.now(UTC):
+        raise BadInput("The schedule lies in the past.", pointer="/scheduled_at")
+    return drafts.NewBroadcast(
+        name=wanted.name,
+        message=wanted.message(),
+        channel_id=wanted.channel_id,
+        default_country=wanted.default_country,
+        rate_limit=wanted.rate_limit,
+        scheduled_at=wanted.scheduled_at,
+    )
+
+
+def _rows(people: list[Recipient]) -> Iterator[Row]:
+    for number, person in enumerate(people, 1):
+        yield Row(number, person.phone, {column: str(value) for column, value in person.variables.items()})
+
+
+def _refuse_nobody(loaded: Loaded) -> None:
+    """A list without one good row is refused as a whole, and nothing of it stays."""
+    if loaded.accepted_count:
+        return
+    problems = [Problem(f"/recipients/{item['row'] - 1}", item["reason"]) for item in loaded.rejected]
+    raise BadInput("Nobody in this list can be sent to.", problems=problems)
+
+
+@router.post(
+    "/{broadcast_id}/recipients",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=_moved,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": Recipients.model_json_schema(ref_template="#/components/schemas/{model}")
+                },
+                "text/csv": {"schema": {"type": "string", "example": "phone,first_name\n+972501234567,Dana\n"}},
+            },
+        }
+    },
+)
+async def add_recipients(
+    broadcast_id: Id, request: Request, connection: Transaction, business_id: BusinessId
+) -> Broadcast:
+    """Add people to a draft: JSON, or a CSV file of any size as text/csv."""
+    await _shown(connection, business_id, broadcast_id)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/csv":
+        with tempfile.TemporaryFile(buffering=0) as file:
+            async for piece in request.stream():
+                await asyncio.to_thread(file.write, piece)
+            file.seek(0)
+            people = CsvList(file, "The list", None)
+            _refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people))
+    else:
+        rows = _rows(_json_recipients(await request.body()))
+        _refuse_nobody(await drafts.add_recipients(connection, broadcast_id, rows))
+    return await _shown(connection, business_id, broadcast_id)
+
+
+def _json_recipients(body: bytes) -> list[Recipient]:
+    try:
+        return Recipients.model_validate_json(body).recipients
+    except ValidationError as error:
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
+
+
+# --- steer
+
+
+@router.post("/{broadcast_id}/start", status_code=HTTPStatus.ACCEPTED, responses=_moved)
+async def start_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
+    """Start a draft, or put it on its schedule."""
+    async with resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        await _start(resources, connection, broadcast_id)
+        broadcast = await _shown(connection, business_id, broadcast_id)
+    await _enqueue(resources, broadcast)
+    return broadcast
+
+
+@router.post("/{broadcast_id}/pause", status_code=HTTPStatus.ACCEPTED, responses=_moved)
+async def pause_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
+    """Pause: no request leaves later than 250 ms after this was answered."""
+    return await _move(resources, business_id, broadcast_id, Move.PAUSE, Why(PauseReason.USER))
+
+
+@router.post("/{broadcast_id}/resume", status_code=HTTPStatus.ACCEPTED, responses=_moved)
+async def resume_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
+    """Go on after a pause, from behind the cursor."""
+    broadcast = await _move(resources, business_id, broadcast_id, Move.RESUME, NO_REASON)
+    await _enqueue(resources, broadcast)
+    return broadcast
+
+
+@router.post("/{broadcast_id}/cancel", status_code=HTTPStatus.ACCEPTED, responses=_moved)
+async def cancel_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
+    """Stop for good: no request leaves later than 250 ms after this was answered."""
+    async with resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+    # The wish is committed: from here on nothing more leaves. Where no runner lives, the end is written at once.
+    async with resources.engine.begin() as connection:
+        await broadcasts.finish_cancel(connection, broadcast_id)
+        return await _shown(connection, business_id, broadcast_id)
+
+
+@router.post("/{broadcast_id}/retry", status_code=HTTPStatus.ACCEPTED, responses=_moved)
+async def retry_broadcast(
+    broadcast_id: Id, resources: Resources, business_id: BusinessId, wanted: RetryRequest | None = None
+) -> Broadcast:
+    """Make and start a new broadcast to those who failed."""
+    async with resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        new_id = await retries.create(connection, broadcast_id, (wanted or RetryRequest()).include)
+        await _start(resources, connection, new_id)
+        broadcast = await _shown(connection, business_id, new_id)
+    await _enqueue(resources, broadcast)
+    return broadcast
+
+
+async def _move(resources: WebResources, business_id: int, broadcast_id: int, move: Move, why: Why) -> Broadcast:
+    async with resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        await broadcasts.make_or_refuse(connection, broadcast_id, move, by=Actor.USER, why=why)
+        return await _shown(connection, business_id, broadcast_id)
+
+
+async def _start(resources: WebResources, connection: AsyncConnection, broadcast_id: int) -> None:
+    starts_per_minute = resources.settings.bulk_starts_per_minute
+    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute)
+
+
+async def _enqueue(resources: WebResources, broadcast: Broadcast) -> None:
+    """Hint that a broadcast is to be looked at. A queue that is away costs two seconds: the steward finds the row."""
+    if broadcast.status is not BroadcastStatus.QUEUED:
+        return
+    try:
+        await asyncio.to_thread(_hint, resources.queue, broadcast)
+    except redis.RedisError as error:
+        _log.warning(Event.HINT_LOST, broadcast_id=broadcast.id, error=str(error))
+
+
+# fmt: off
+def _hint(queue: HintQueue, broadcast: Broadcast) -> None:
+    queue.enqueue(process_broadcast_job, broadcast.id, job_timeout='30m', job_id=f"broadcast_{broadcast.id}")
+# fmt: on
+
+
+# --- look at
+
+
+@router.get("")
+async def list_broadcasts(
+    connection: Transaction,
+    business_id: BusinessId,
+    status: BroadcastStatus | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> BroadcastPage:
+    """The broadcasts of the business, the newest first."""
+    items = await broadcast_json.show_many(
+        connection, business_id, status=status, before_id=read_cursor(cursor), limit=limit
+    )
+    next_cursor = write_cursor(items[-1]["id"]) if len(items) == limit else None
+    return BroadcastPage.model_validate({"items": items, "next_cursor": next_cursor})
+
+
+@router.get("/{broadcast_id}", responses=_gone)
+async def show_broadcast(broadcast_id: Id, connection: Transaction, business_id: BusinessId) -> Broadcast:
+    """One broadcast, from its row alone: the cost does not grow with the audience."""
+    return await _shown(connection, business_id, broadcast_id)
+
+
+@router.get("/{broadcast_id}/recipients", responses=_gone)
+async def list_recipients(
+    broadcast_id: Id,
+    connection: Transaction,
+    business_id: BusinessId,
+    status: RecipientStatus | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> RecipientPage:
+    """Who got it, who did not, and why."""
+    await _shown(connection, business_id, broadcast_id)
+    after_id = read_cursor(cursor) or 0
+    items = await recipients.page(connection, broadcast_id, status=status, after_id=after_id, limit=limit)
+    next_cursor = write_cursor(items[-1]["id"]) if len(items) == limit else None
+    return RecipientPage.model_validate({"items": items, "next_cursor": next_cursor})
+
+
+@router.get("/{broadcast_id}/recipients.csv", responses=_gone, response_class=StreamingResponse)
+async def export_recipients(
+    broadcast_id: Id, resources: Resources, business_id: BusinessId, status: RecipientStatus | None = None
+) -> StreamingResponse:
+    """Everybody as CSV, streamed."""
+    async with resources.engine.connect() as connection:
+        await _shown(connection, business_id, broadcast_id)
+    headers = {"Content-Disposition": f'attachment; filename="broadcast-{broadcast_id}.csv"'}
+    return StreamingResponse(_csv(resources, broadcast_id, status), media_type="text/csv", headers=headers)
+
+
+_CSV_COLUMNS: Final = (
+    "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "sent_at", "delivered_at",
+    "read_at", "failed_at",
+)  # fmt: skip
+
+
+async def _csv(resources: WebResources, broadcast_id: int, status: str | None) -> AsyncIterator[str]:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow(_CSV_COLUMNS)
+    async with resources.engine.connect() as connection:
+        async for person in recipients.everybody(connection, broadcast_id, status):
+            writer.writerow(["" if person[column] is None else person[column] for column in _CSV_COLUMNS])
+            if buffer.tell() > 65_536:
+                yield buffer.getvalue()
+                buffer.seek(0)
+                buffer.truncate()
+    yield buffer.getvalue()
+
+
+@router.get("/{broadcast_id}/history", responses=_gone)
+async def show_history(
+    broadcast_id: Id, connection: Transaction, business_id: BusinessId, limit: Limit = 50, cursor: Cursor = None
+) -> HistoryPage:
+    """The audit trail: every change, who or what made it, and why."""
+    await _shown(connection, business_id, broadcast_id)
+    items = await recipients.history(connection, broadcast_id, after_id=read_cursor(cursor) or 0, limit=limit)
+    next_cursor = write_cursor(items[-1]["id"]) if len(items) == limit else None
+    return HistoryPage.model_validate({"items": items, "next_cursor": next_cursor})
+
+
+@router.get("/{broadcast_id}/preview", responses=_gone)
+async def preview_message(
+    broadcast_id: Id, phone: Annotated[str, Query(min_length=2, max_length=64)], connection: Transaction,
+    business_id: BusinessId, resources: Resources,
+) -> dict[str, Any]:  # fmt: skip
+    """The exact Cloud API message for one recipient."""
+    broadcast = await _shown(connection, business_id, broadcast_id)
+    try:
+        number = normalise(phone)
+    except ValueError as error:
+        raise BadInput(f"{error}.".capitalize(), pointer="query: phone") from error
+    person = await recipients.of_phone(connection, broadcast_id, number)
+    row = await broadcast_json.message_of(connection, broadcast.id)
+    sender = await channels.sender(connection, resources.vault, row.channel_id)
+    plan = await templates.plan_message(connection, business_id, sender.waba_id, row.message)
+    body = plan.render(person["phone"], person["variables"], f"b{broadcast_id}:r{person['id']}")
+    message: dict[str, Any] = json.loads(body)
+    return message
+
+
+@router.get("/{broadcast_id}/events", responses=_gone, response_class=StreamingResponse)
+async def follow_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StreamingResponse:
+    """Server-sent events: `progress` with the broadcast while it changes, and a last one when it ends."""
+    async with resources.engine.connect() as connection:
+        await _shown(connection, business_id, broadcast_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(
+        _events(resources, business_id, broadcast_id), media_type="text/event-stream", headers=headers
+    )
+
+
+async def _events(resources: WebResources, business_id: int, broadcast_id: int) -> AsyncIterator[str]:
+    said, number, silent_seconds = "", 0, 0.0
+    while True:
+        async with resources.engine.connect() as connection:
+            broadcast = await _shown(connection, business_id, broadcast_id)
+        shown = broadcast.model_dump_json(exclude={"eta"})
+        if shown != said:
+            said, silent_seconds = shown, 0.0
+            number += 1
+            yield f"id: {number}\nevent: progress\ndata: {broadcast.model_dump_json()}\n\n"
+            if broadcast.status in FINAL:
+                return
+        elif silent_seconds >= KEEP_ALIVE_SECONDS:
+            silent_seconds = 0.0
+            yield ": still here\n\n"
+        await asyncio.sleep(EVENT_EVERY_SECONDS)
+        silent_seconds += EVENT_EVERY_SECONDS
+
+
+async def _shown(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:
+    """The broadcast, if it is the business's own. Raises `NotFound`."""
+    return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))

@@ -1,0 +1,65 @@
+"""Looking at the people of a broadcast and at its history, a page at a time; pages stay right while rows change."""
+
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.errors import NotFound
+from server.models import BroadcastEvent, WhatsAppBroadcastRecipient
+
+_SHOWN: Final = (
+    "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "variables", "sent_at",
+    "delivered_at", "read_at", "failed_at",
+)  # fmt: skip
+_HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail")
+_EXPORT_PAGE: Final = 5_000
+
+
+async def page(
+    connection: AsyncConnection, broadcast_id: int, *, status: str | None, after_id: int, limit: int
+) -> list[dict[str, Any]]:
+    """At most `limit` recipients with larger ids than `after_id`, in the order of the list."""
+    recipient = WhatsAppBroadcastRecipient
+    statement = select(*(getattr(recipient, name) for name in _SHOWN)).where(
+        recipient.broadcast_id == broadcast_id, recipient.id > after_id
+    )
+    if status is not None:
+        statement = statement.where(recipient.status == status)
+    rows = await connection.execute(statement.order_by(recipient.id).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def everybody(
+    connection: AsyncConnection, broadcast_id: int, status: str | None
+) -> AsyncIterator[dict[str, Any]]:
+    """Every recipient, read a page at a time, so that memory stays flat."""
+    after_id = 0
+    while rows := await page(connection, broadcast_id, status=status, after_id=after_id, limit=_EXPORT_PAGE):
+        for row in rows:
+            yield row
+        after_id = rows[-1]["id"]
+
+
+async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -> dict[str, Any]:
+    """One person of a broadcast. phone: E.164. Raises `NotFound`."""
+    recipient = WhatsAppBroadcastRecipient
+    statement = select(*(getattr(recipient, name) for name in _SHOWN)).where(
+        recipient.broadcast_id == broadcast_id, recipient.phone == phone
+    )
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    if row is None:
+        raise NotFound("This person is not in the broadcast.")
+    return dict(row)
+
+
+async def history(connection: AsyncConnection, broadcast_id: int, *, after_id: int, limit: int) -> list[dict[str, Any]]:
+    """The changes of a broadcast, the oldest first; each with its id, to go on from."""
+    rows = await connection.execute(
+        select(BroadcastEvent.id, *(getattr(BroadcastEvent, name) for name in _HISTORY))
+        .where(BroadcastEvent.broadcast_id == broadcast_id, BroadcastEvent.id > after_id)
+        .order_by(BroadcastEvent.id)
+        .limit(limit)
+    )
+    return [dict(row) for row in rows.mappings()]
