@@ -17,7 +17,7 @@ group = typer.Typer(help="Look at broadcasts, and steer them.", no_args_is_help=
 Number = Annotated[str, typer.Argument(metavar="ID", help="The broadcast's number.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
-_COLUMNS = ("id", "name", "status", "total_recipients", "sent_count", "failed_count", "unknown_count", "created_at")
+_COLUMNS = ("id", "name", "status", "sent_count", "failed_count", "unknown_count", "created_at")
 
 
 @group.command("list")

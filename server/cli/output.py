@@ -70,21 +70,31 @@ def answer_json(answer: Any) -> None:
 
 
 def answer_list(items: Sequence[dict[str, Any]], columns: Iterable[str], *, as_json: bool) -> None:
-    """A list: a table for people, JSON for scripts."""
+    """A list: a table for people, JSON for scripts.
+
+    columns: the fields shown to people; `sent_count` is headed "sent", `created_at` "created".
+    """
     if as_json:
         answer_json(list(items))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         right = bool(items) and isinstance(items[0].get(column), int)
-        table.add_column(column.replace("_", " "), justify="right" if right else "left")
+        title = column.removesuffix("_count").removesuffix("_at").replace("_", " ")
+        table.add_column(title, justify="right" if right else "left", no_wrap=column in {"id", "status", "created_at"})
     for item in items:
         table.add_row(*(_cell(item.get(column)) for column in columns))
     stdout.print(table)
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else f"{value:,}" if isinstance(value, int) and value > 9_999 else str(value)
+    if value is None:
+        return ""
+    if isinstance(value, int) and value > 9_999:
+        return f"{value:,}"
+    text = str(value)
+    # An instant to the minute; --json has the rest.
+    return f"{text[:10]} {text[11:16]}" if len(text) > 19 and text[10:11] == "T" and text.endswith("Z") else text
 
 
 def is_terminal() -> bool:

@@ -16,7 +16,7 @@ from server.domain.errors import Unreachable
 from server.embedded import EmbeddedServers, running_addresses
 
 FIRST_WAIT_SECONDS: Final = 0.5
-LONGEST_WAIT_SECONDS: Final = 30.0
+LONGEST_WAIT_SECONDS: Final = 5.0
 # A part that ran for so long had not failed to start.
 SETTLED_SECONDS: Final = 10.0
 SERVERS_EVERY_SECONDS: Final = 1.0

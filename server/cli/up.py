@@ -42,7 +42,10 @@ def up(
         address = _start_parts(supervisor, configuration, web_port)
         broadcast_id = _prepare_demo(found.database_url, configuration, address) if demo else None
         say("Ctrl-C stops everything.")
-        _go_on(supervisor, look_at_servers, found.database_url, broadcast_id)
+        try:
+            _go_on(supervisor, look_at_servers, found.database_url, broadcast_id)
+        except KeyboardInterrupt:
+            say("\nStopping: what is in flight is finished, the rest is kept for the next start.")
 
 
 def _web_port(configuration: Settings, wanted: int | None, *, demo: bool) -> int:

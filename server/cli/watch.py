@@ -52,7 +52,7 @@ async def _watch(
 
     async with async_engine(database_url, pool_size=1) as engine:
         with _progress() as progress:
-            task = progress.add_task("", total=None, words="")
+            task = progress.add_task("", total=1, words="")
             while True:
                 async with engine.connect() as connection:
                     shown = await broadcast_json.show(connection, None, broadcast_id)

@@ -14,7 +14,7 @@ from rq.exceptions import StopRequested
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from server.jobs.queues import HintQueue
+from server.jobs.queues import BROADCASTS, HintQueue
 
 # An idle worker says so often that it lives; its key is gone a minute after it stopped saying so.
 TTL_SECONDS: Final = 30
@@ -33,6 +33,7 @@ class ClarionWorker(Worker):
 
     def __init__(self, names: list[str], connection: redis.Redis, *, with_parent: bool = False, **options: Any) -> None:
         self._parent = os.getppid() if with_parent else None
+        self._runs_broadcasts = BROADCASTS in names
         self.was_asked_to_stop = False
         super().__init__(
             [HintQueue(name, connection) for name in names],
@@ -49,7 +50,7 @@ class ClarionWorker(Worker):
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass the wish to stop on to the job."""
-        if self.horse_pid:
+        if self.horse_pid and self._runs_broadcasts:  # a round of the steward is over in a moment
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
 

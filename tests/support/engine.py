@@ -92,6 +92,7 @@ class Engine:
     """Workers and stewards over one database, one queue and one simulator; everything ends with the test."""
 
     def __init__(self, database_url: str, redis_url: str, simulator: Simulator, folder: Path, **settings: str) -> None:
+        """database_url, redis_url: empty for the embedded servers of the folder."""
         self.database_url = database_url
         self.simulator = simulator
         self._folder = folder

@@ -1,0 +1,89 @@
+"""The kill experiment, short in `make test` and long in `make soak`: random SIGKILLs under a broadcast that goes on."""
+
+import asyncio
+import random
+from collections import Counter
+from pathlib import Path
+
+from server.database import async_engine
+from server.embedded import running_addresses
+from tests.faults import victims
+from tests.support.builders import a_broadcast, a_business
+from tests.support.engine import Engine, Part, until
+from tests.support.simulator import Simulator
+
+RATE = 1_000
+PROGRESS_BETWEEN_KILLS = 150
+PATIENCE_SECONDS = 20.0
+
+
+class PlugPulled:
+    """A `clarion up` on embedded servers, over a simulator that nobody kills, and a broadcast under way."""
+
+    def __init__(self, folder: Path, simulator: Simulator, people: int) -> None:
+        self._folder = folder
+        self._people = people
+        self.engine = Engine("", "", simulator, folder, CLARION_PORT="0")
+        self.top = self._start()
+        self.engine.database_url = self._database_url()
+        self.broadcast_id = asyncio.run(self._make_broadcast(people))
+        self.killed: Counter[str] = Counter()
+
+    def _start(self) -> Part:
+        top = self.engine.start("up")
+        until(lambda: "Ctrl-C stops everything" in top.log.read_text(), what="clarion up")
+        return top
+
+    def _database_url(self) -> str:
+        found = running_addresses(self._folder)
+        assert found is not None
+        assert found.database_url is not None
+        return found.database_url
+
+    async def _make_broadcast(self, people: int) -> int:
+        async with async_engine(self.engine.database_url) as engine:
+            tenant = await a_business(engine, rate=RATE)
+            return (await a_broadcast(engine, recipients=people, tenant=tenant)).id
+
+    def kill_somebody(self, dice: random.Random) -> None:
+        """Wait until the broadcast has gone on, then kill one victim; start again what nobody else would."""
+        self._wait_for_progress()
+        name, processes = victims.choose(dice, self.top, self._folder)
+        if victims.kill(processes):
+            self.killed[name] += 1
+        if name == "everything":
+            self.top.process.wait()
+            self.top = self._start()
+
+    def _wait_for_progress(self) -> None:
+        before = self._requests()
+
+        def has_gone_on() -> bool:
+            return self._requests() >= before + PROGRESS_BETWEEN_KILLS or self._is_over()
+
+        until(has_gone_on, seconds=PATIENCE_SECONDS * 3, what="progress between two kills")
+
+    def _requests(self) -> int:
+        return int(self.engine.simulator.summary()["accepted"])
+
+    def _is_over(self) -> bool:
+        return self._requests() >= self._people
+
+
+def run_experiment(folder: Path, simulator: Simulator, *, people: int, kills: int, seed: int) -> Counter[str]:
+    """Kill `kills` times by chance, then hold everything against everything. Returns who was killed how often."""
+    dice = random.Random(seed)
+    plug = PlugPulled(folder, simulator, people)
+    with plug.engine:
+        try:
+            while plug.killed.total() < kills:
+                plug.kill_somebody(dice)
+            plug.engine.until_ended(plug.broadcast_id, seconds=240)
+            books = plug.engine.assert_books_balance(plug.broadcast_id)
+            assert books.statuses["sent"] + books.statuses["failed"] == people
+            assert simulator.most_messages_to_one_person() == 1
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, killed {dict(plug.killed)}: {error}") from error
+        finally:
+            plug.top.stop()
+    return plug.killed

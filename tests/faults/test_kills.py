@@ -1,0 +1,17 @@
+"""Whatever is killed, whenever: nobody twice, nobody lost without a word, and the books balance."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.faults.experiment import run_experiment
+from tests.support.simulator import Simulator
+
+
+@pytest.mark.timeout(600)
+def test_thirty_kills_under_twenty_thousand_people(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    with Simulator.start(rate=0) as simulator:
+        killed = run_experiment(tmp_path, simulator, people=20_000, kills=30, seed=seed)
+    assert killed.total() >= 30
