@@ -1,0 +1,54 @@
+"""Import: a CSV file into the ledger, beside a bare COPY of the same rows into the same table."""
+
+import asyncio
+import csv
+import tempfile
+import time
+from pathlib import Path
+
+import psycopg
+
+from server.bench.measurement import Measurement
+from server.bench.workshop import MESSAGE, Workshop
+from server.database import async_engine
+from server.services import drafts
+from server.services.csv_lists import open_csv
+
+_COPY = "COPY whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables) FROM STDIN"
+
+
+def run(shop: Workshop, *, people: int) -> list[Measurement]:
+    """Rows per second, ours and bare."""
+    with tempfile.TemporaryDirectory(prefix="clarion-bench-") as folder:
+        path = Path(folder) / "people.csv"
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("phone", "first_name", "order_id"))
+            writer.writerows((f"+97250{number:07d}", "Dana", f"A-{number}") for number in range(people))
+        ours = asyncio.run(_import(shop, path))
+    shop.settle()
+    bare = _bare_copy(shop, people)
+    return [Measurement("import", people / ours, "rows/s", people / bare, f"{people:,} rows in {ours:.1f} s")]
+
+
+async def _import(shop: Workshop, path: Path) -> float:
+    began = time.perf_counter()
+    async with async_engine(shop.database_url) as engine, engine.begin() as connection:
+        new = drafts.NewBroadcast("A benchmark", MESSAGE)
+        broadcast_id = await drafts.create(connection, shop.business_id, new)
+        await drafts.add_recipients(connection, broadcast_id, open_csv(path))
+    return time.perf_counter() - began
+
+
+def _bare_copy(shop: Workshop, people: int) -> float:
+    lines = [
+        f'9999999\t1\t{number}\t+97250{number:07d}\t{{"first_name":"Dana","order_id":"A-{number}"}}\n'.encode()
+        for number in range(people)
+    ]
+    began = time.perf_counter()
+    with psycopg.connect(shop.database_url) as connection, connection.cursor() as cursor:
+        with cursor.copy(_COPY) as copy:
+            for start in range(0, people, 1000):
+                copy.write(b"".join(lines[start : start + 1000]))
+        connection.commit()
+    return time.perf_counter() - began
