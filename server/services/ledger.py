@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec import Struct, structs
 from psycopg import AsyncConnection as PlainConnection
-from psycopg.types.json import set_json_loads
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import RunLost
@@ -26,7 +26,8 @@ CLAIM: Final = """
        Why:  the row says `sending` before a request can leave, so that a crash can lose track of nobody.
        Cost: one index range behind the cursor; the last batch of ten million costs what the first did. Those who wait
              for another attempt come first, from the small partial index.
-       Lock: the broadcast, then the recipients. */
+       Lock: the broadcast, then the recipients.
+       Form: one JSON text, which is decoded in a tenth of the time that rows take. */
     WITH run AS (
         SELECT id, last_processed_recipient_id AS cursor FROM whatsapp_broadcasts
          WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s AND status = 'running' AND NOT cancel_requested
@@ -51,7 +52,9 @@ CLAIM: Final = """
            SET last_processed_recipient_id = greatest(b.last_processed_recipient_id, (SELECT max(id) FROM fresh))
           FROM run WHERE b.id = run.id AND EXISTS (SELECT FROM fresh)
     )
-    SELECT c.id, c.phone, c.variables, c.attempts, c.waited FROM run LEFT JOIN claimed c ON true ORDER BY c.id
+    SELECT (SELECT json_agg(json_build_array(c.id, c.phone, c.variables, c.attempts, c.waited) ORDER BY c.id)
+              FROM claimed c)::text
+      FROM run
 """
 
 RECORD: Final = """
@@ -62,25 +65,27 @@ RECORD: Final = """
        A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again. */
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), outcomes AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(%(results)s::json)
+            AS o (id bigint, status text, message_id text, error_code int, error_message text, unused smallint,
+                  delay_seconds float8, suppressed_phone text)
     ), recorded AS (
         UPDATE whatsapp_broadcast_recipients r
            SET status = o.status, message_id = coalesce(o.message_id, r.message_id),
                error_code = o.error_code, error_message = o.error_message,
-               attempts = r.attempts - o.unused,
+               attempts = r.attempts - coalesce(o.unused, 0),
                next_attempt_at = CASE WHEN o.status = 'queued'
-                                      THEN clock_timestamp() + o.delay_seconds * interval '1 second' END,
+                   THEN clock_timestamp() + coalesce(o.delay_seconds, 0) * interval '1 second' END,
                unknown_at = CASE WHEN o.status = 'unknown' THEN clock_timestamp() END,
                sent_at = CASE WHEN o.status = 'sent' THEN clock_timestamp() ELSE r.sent_at END,
                failed_at = CASE WHEN o.status = 'failed' THEN clock_timestamp() ELSE r.failed_at END
-          FROM run, unnest(%(ids)s::bigint[], %(statuses)s::text[], %(message_ids)s::text[], %(error_codes)s::int[],
-                           %(error_messages)s::text[], %(unused)s::smallint[], %(delays)s::float8[])
-               AS o (id, status, message_id, error_code, error_message, unused, delay_seconds)
+          FROM run, outcomes o
          WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending'
         RETURNING o.status
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
-        SELECT %(business_id)s, phone, 'stopped marketing messages in WhatsApp'
-          FROM run, unnest(%(suppressed_phones)s::text[]) AS phone
+        SELECT %(business_id)s, o.suppressed_phone, 'stopped marketing messages in WhatsApp'
+          FROM run, outcomes o WHERE o.suppressed_phone IS NOT NULL
             ON CONFLICT DO NOTHING
     ), tally AS (
         SELECT count(*) FILTER (WHERE status = 'sent') AS sent, count(*) FILTER (WHERE status = 'failed') AS failed,
@@ -235,7 +240,7 @@ class RunKey(NamedTuple):
     epoch: int
 
 
-class Claimed(NamedTuple):
+class Claimed(Struct, frozen=True, gc=False, array_like=True):
     """One recipient whom this run may send to. waited: it had been put off before."""
 
     id: int
@@ -245,7 +250,7 @@ class Claimed(NamedTuple):
     waited: bool
 
 
-class Result(NamedTuple):
+class Result(Struct, frozen=True, gc=False, omit_defaults=True):
     """What became of one claimed recipient, as RECORD takes it.
 
     unused: 1 where no request left, so that the attempt is not counted. delay_seconds: until the next attempt.
@@ -277,11 +282,28 @@ class Standing(NamedTuple):
     run_epoch: int
 
 
+_decode_claimed = msgspec.json.Decoder(list[Claimed]).decode
+_encode = msgspec.json.Encoder().encode
+# PostgreSQL stores no NUL character. Only WhatsApp's own words could hold one.
+_NUL: Final = b"\\u0000"
+
+
+def _encode_results(results: Sequence[Result]) -> str:
+    encoded = _encode(results)
+    if _NUL in encoded:
+        encoded = _encode([structs.replace(result, **_without_nul(result)) for result in results])
+    return encoded.decode()
+
+
+def _without_nul(result: Result) -> dict[str, str]:
+    fields = structs.asdict(result).items()
+    return {name: value.replace("\x00", "") for name, value in fields if isinstance(value, str)}
+
+
 class Ledger:
     """The statements of one run, over one connection. Two ledgers of one run may work at the same time."""
 
     def __init__(self, connection: PlainConnection[Any], run: RunKey) -> None:
-        set_json_loads(msgspec.json.decode, connection)
         self._connection = connection
         self._run = run._asdict()
 
@@ -290,21 +312,14 @@ class Ledger:
         rows = await self._all(CLAIM, wanted=wanted)
         if not rows:
             return None
-        return [Claimed(*row) for row in rows if row[0] is not None]
+        claimed: str | None = rows[0][0]
+        return [] if claimed is None else _decode_claimed(claimed)
 
     async def record(self, results: Sequence[Result], pace: Pace, settled_through_id: int) -> int:
         """Make outcomes true, with the counters. Returns processed_count. Raises `RunLost`."""
-        columns: list[tuple[Any, ...]] = list(zip(*results, strict=True)) or [()] * len(Result._fields)
         rows = await self._all(
             RECORD,
-            ids=list(columns[0]),
-            statuses=list(columns[1]),
-            message_ids=list(columns[2]),
-            error_codes=list(columns[3]),
-            error_messages=list(columns[4]),
-            unused=list(columns[5]),
-            delays=[float(delay) for delay in columns[6]],
-            suppressed_phones=[phone for phone in columns[7] if phone],
+            results=_encode_results(results),
             rate=pace.rate,
             limited_by=pace.limited_by,
             settled_through_id=settled_through_id,

@@ -14,10 +14,12 @@ from tests.support.builders import a_broadcast, a_run
 PEOPLE = 20_000
 RUN = {"epoch": 1}
 NOBODY = {
-    "ids": [1, 2], "statuses": ["sent", "sent"], "message_ids": ["a", "b"], "error_codes": [None, None],
-    "error_messages": [None, None], "unused": [0, 0], "delays": [0.0, 0.0], "suppressed_phones": [],
-    "rate": 80.0, "limited_by": "your_rate", "settled_through_id": 0, "business_id": 1,
-}  # fmt: skip
+    "results": '[{"id": 1, "status": "sent", "message_id": "a"}, {"id": 2, "status": "sent", "message_id": "b"}]',
+    "rate": 80.0,
+    "limited_by": "your_rate",
+    "settled_through_id": 0,
+    "business_id": 1,
+}
 
 
 @pytest.mark.parametrize(
