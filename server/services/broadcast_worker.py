@@ -38,7 +38,7 @@ from server.domain.decisions import (
 from server.domain.errors import RunLost
 from server.domain.messages import MessagePlan
 from server.domain.meters import RateMeter
-from server.domain.outcomes import Ambiguous, Outcome
+from server.domain.outcomes import Accepted, Ambiguous, Outcome
 from server.domain.pacing import Pacer, Slot
 from server.domain.states import RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
@@ -279,7 +279,12 @@ class BroadcastWorker:
             if self._pacer is not None:
                 async with self._turn:
                     slot = await self._slot(self._pacer)
-            if not await self._may_send():
+            # The second look, right before a request leaves: pause, cancel, shut-down and the lease.
+            now = self._clock()
+            if self._control.is_stale(now):
+                await self._look_again()
+                now = self._clock()
+            if not self._control.may_send(now):
                 return
             if self._ready:
                 self._idle_count -= 1
@@ -291,15 +296,9 @@ class BroadcastWorker:
                 await self._send(recipient, slot)
                 self._idle_count += 1
 
-    async def _may_send(self) -> bool:
-        """The second look, right before a request leaves: pause, cancel, shut-down and the lease."""
-        if self._control.is_stale:
-            await self._look_again()
-        return self._control.may_send()
-
     async def _look_again(self) -> None:
         async with self._looking:  # one looks, the others hear of it
-            if self._control.is_stale and self._control.stop is None:
+            if self._control.is_stale(self._clock()) and self._control.stop is None:
                 await self._control.look(self._look)
 
     async def _slot(self, pacer: Pacer) -> Slot | None:
@@ -332,6 +331,12 @@ class BroadcastWorker:
         """Turn an outcome into a result to record, and obey what it means for the sending as a whole."""
         now = self._clock()
         outage = self._outage.note(outcome, now)
+        if not self._something_ended.is_set():
+            self._something_ended.set()
+        if type(outcome) is Accepted:  # nearly all of them, and there is nothing to decide
+            self._breaker.note_ended()
+            self._results.append(Result(recipient.id, RecipientStatus.SENT, outcome.message_id))
+            return
         decision = decide(
             outcome,
             attempts=recipient.attempts,
@@ -340,7 +345,6 @@ class BroadcastWorker:
             away_seconds=self._outage.away_seconds(now),
         )
         self._results.append(_result(recipient, decision))
-        self._something_ended.set()
         self._obey(decision, now)
         if outage is not None:
             self._stop(outage)

@@ -74,19 +74,18 @@ class RunControl:
         """The lease lasts so many seconds from the instant at which the renewal was asked for."""
         self._lease_until = asked_at + seconds
 
-    def may_send(self) -> bool:
-        """Whether a request may leave at this instant."""
+    def may_send(self, now: float) -> bool:
+        """Whether a request may leave at this instant of the loop's clock."""
         if self.stop is not None:
             return False
-        if self.seconds_of_lease <= LEASE_MARGIN_SECONDS:
+        if now >= self._lease_until - LEASE_MARGIN_SECONDS:
             self.request(Stop(Cause.LOST))
             return False
         return True
 
-    @property
-    def is_stale(self) -> bool:
+    def is_stale(self, now: float) -> bool:
         """Whether the row was not looked at for so long that a lost notification could matter."""
-        return self._clock() - self._looked_at >= LOOK_EVERY_SECONDS
+        return now - self._looked_at >= LOOK_EVERY_SECONDS
 
     def note_look(self, asked_at: float) -> None:
         """The row was looked at by a statement that was sent at this instant, and it said: go on."""
