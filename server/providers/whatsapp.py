@@ -3,9 +3,10 @@
 Sending twice is the one mistake that cannot be taken back, so the question of every failed call is whether the request
 may have been taken. The HTTP library's exception classes do not answer it: its `ConnectError` and
 `ConnectTimeoutError` are raised as well when the request was read and only the answer is missing. Its list of causes
-does: a cause that says `client error (Connect)` comes from making the connection, and on a connection that was never
-made no byte of a request can have left. Everything else without an answer is `Ambiguous`. (tests/providers/ asks every
-case of a server that misbehaves; were the words to change, all would be ambiguous: the safe side.)
+does: a cause that says `client error (Connect)` comes from making the connection (hyper-util gives it to nothing that
+happens once a connection has the request), and on a connection that was never made no byte of a request can have left.
+Everything else without an answer is `Ambiguous`. tests/providers/ asks every kind of server that misbehaves; were the
+words to change, all would be ambiguous: the safe side.
 
 One rule is stricter than Meta's table. There, a 5xx without JSON is retried. But the gateway that answers 502 or 504
 may have passed the request on, so a 5xx that does not carry WhatsApp's own error is `Ambiguous` here.

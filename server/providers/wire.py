@@ -3,9 +3,6 @@
 Meta adds fields, enum values and error shapes without notice, so every enum is a plain `str`, unknown fields are
 skipped, and a field that Meta may leave out, or has been seen to, has a default. A required field is one without
 which the object has no meaning. Identifiers are opaque strings, however numeric they look.
-
-`SendRequest` is what a reader of requests (the simulator) sees: every field of it may hold anything, because telling
-the sender what is wrong with a value is the reader's business and must not fail in the decoder.
 """
 
 from typing import Annotated, Any
@@ -14,32 +11,6 @@ from msgspec import Meta, Struct
 
 ErrorCode = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 """What a code can be, here and in the database; anything beyond is not one."""
-
-
-class SendRequest(Struct, frozen=True):
-    """`POST /{phone_number_id}/messages` as it may arrive: unchecked, each absent field None."""
-
-    messaging_product: Any = None
-    recipient_type: Any = None
-    to: Any = None
-    """A phone number (E.164 with a plus where the sender is careful) or a group id; wins over `recipient`."""
-    recipient: Any = None
-    """A business-scoped user id, such as `US.13491208655302741918`."""
-    type: Any = None
-    biz_opaque_callback_data: Any = None
-    """At most 512 characters; comes back in status webhooks, never in the answer."""
-    context: Any = None
-    template: Any = None
-    text: Any = None
-    image: Any = None
-    video: Any = None
-    audio: Any = None
-    document: Any = None
-    sticker: Any = None
-    location: Any = None
-    contacts: Any = None
-    interactive: Any = None
-    reaction: Any = None
 
 
 class SentMessage(Struct, frozen=True):
