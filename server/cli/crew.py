@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +13,7 @@ from server.cli.parts import end
 
 # A run gives back what it holds within eight seconds of being asked.
 END_SECONDS = 12.0
+STEWARD_AFTER_SECONDS = 2.0
 LARGEST_LOG_BYTES = 10_000_000
 
 
@@ -37,25 +39,46 @@ def start_part(data_dir: Path, name: str, *arguments: str) -> "subprocess.Popen[
         )
 
 
-@contextmanager
-def crew(data_dir: Path, redis_url: str) -> Iterator[bool]:
-    """A worker and a steward for as long as the block lasts, where none lives. True: a worker of ours was needed."""
-    from server.jobs.queues import BROADCASTS, STEWARD, connect
-    from server.jobs.worker import is_anybody_working
+class Crew:
+    """The worker and the steward of one command, where none lives.
 
-    connection = connect(redis_url)
-    ours: list[subprocess.Popen[bytes]] = []
-    try:
-        needed = not is_anybody_working(connection, BROADCASTS)
-        if needed:
-            ours.append(start_part(data_dir, "worker", "worker", "--with-parent"))
-        if not is_anybody_working(connection, STEWARD):
-            ours.append(start_part(data_dir, "steward", "steward", "--with-parent"))
-        yield needed
-    finally:
-        connection.close()
-        for process in ours:
+    The worker starts at once, so that it is warm when the list has been read. The steward is there for what takes long
+    or goes wrong: it starts after a moment, and a short broadcast does without it.
+    """
+
+    def __init__(self, data_dir: Path, redis_url: str) -> None:
+        from server.jobs.queues import BROADCASTS, STEWARD, connect
+        from server.jobs.worker import is_anybody_working
+
+        self._data_dir = data_dir
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._steward_at = time.monotonic() + STEWARD_AFTER_SECONDS
+        with closing(connect(redis_url)) as connection:
+            self.runs_itself = not is_anybody_working(connection, BROADCASTS)
+            self._needs_steward = not is_anybody_working(connection, STEWARD)
+        if self.runs_itself:
+            self._processes.append(start_part(data_dir, "worker", "worker", "--with-parent"))
+
+    def look(self) -> None:
+        """Start the steward once it is time. To be called again and again while the command watches."""
+        if self._needs_steward and time.monotonic() >= self._steward_at:
+            self._needs_steward = False
+            self._processes.append(start_part(self._data_dir, "steward", "steward", "--with-parent"))
+
+    def end(self) -> None:
+        """Ask both to end, and wait for them."""
+        for process in self._processes:
             if process.poll() is None:
                 process.terminate()
-        for process in ours:
+        for process in self._processes:
             end(process, END_SECONDS)
+
+
+@contextmanager
+def crew(data_dir: Path, redis_url: str) -> Iterator[Crew]:
+    """A worker and a steward for as long as the block lasts, where none lives."""
+    hired = Crew(data_dir, redis_url)
+    try:
+        yield hired
+    finally:
+        hired.end()

@@ -1,5 +1,7 @@
 """The entry point: every command, and what becomes of an error."""
 
+import contextlib
+import os
 import sys
 from importlib.metadata import version
 
@@ -46,22 +48,34 @@ def options(
 
 def main() -> None:
     """Run a command. Errors are one or two plain lines on stderr, never a traceback."""
+    code = _run()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    # Everything is closed by now. Taking the interpreter apart would cost a quarter of a second more.
+    os._exit(code)
+
+
+def _run() -> int:
     try:
-        sys.exit(app(standalone_mode=False) or Exit.OK)
+        code: int | None = app(standalone_mode=False)
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else Exit.ENVIRONMENT
     except typer.Abort:
-        sys.exit(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     except TyperException as error:
         say(f"Error: {error.format_message()}")
-        sys.exit(Exit.BAD_INPUT)
+        return Exit.BAD_INPUT
     except ClarionError as error:
-        sys.exit(explain(error))
+        return explain(error)
     except KeyboardInterrupt:
         say("Stopped.")
-        sys.exit(Exit.INTERRUPTED)
+        return Exit.INTERRUPTED
     except BrokenPipeError:
-        sys.exit(Exit.ENVIRONMENT)  # whoever read our output has gone
+        return Exit.ENVIRONMENT  # whoever read our output has gone
     except OSError as error:
         say(f"Error: {error.filename or ''} {error.strerror or error}".replace("  ", " "))
-        sys.exit(Exit.ENVIRONMENT)
+        return Exit.ENVIRONMENT
     except Exception as error:  # noqa: BLE001 - the end of the process: nobody shall see a traceback
-        sys.exit(explain_unexpected(error))
+        return explain_unexpected(error)
+    return code or Exit.OK

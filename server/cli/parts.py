@@ -53,6 +53,8 @@ def worker(
 
 
 def _work(queue_name: str, *, burst: bool, with_parent: bool) -> None:
+    # The jobs are imported here, before RQ forks: each job would pay for it again.
+    from server.jobs import broadcast_job, steward_job  # noqa: F401
     from server.jobs.queues import connect
     from server.jobs.worker import ClarionWorker
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.cli.crew import crew
+from server.cli.crew import Crew, crew
 from server.cli.environment import environment
 from server.cli.output import answer_json, is_terminal, say, stderr
 from server.config import settings
@@ -63,15 +63,15 @@ def send(
     people = open_csv(file, phone_column)
     with ExitStack() as stack:
         found = stack.enter_context(environment())
-        runs_itself = stack.enter_context(crew(settings().data_dir, found.redis_url))
+        hired = stack.enter_context(crew(settings().data_dir, found.redis_url))
         shown = _send(found.database_url, found.redis_url, business, new, people, ask=not yes and file != "-")
         if shown is None:
             say("Nothing was sent.")
             return
         if no_watch:
-            _say_where_to_look(shown["id"], runs_itself)
+            _say_where_to_look(shown["id"], hired.runs_itself)
         else:
-            shown = _watch(found.database_url, shown, runs_itself)
+            shown = _watch(found.database_url, shown, hired)
         if as_json:
             answer_json(shown)
     if not no_watch:
@@ -85,20 +85,21 @@ def _send(
 ) -> dict[str, Any] | None:
     """Read the list, say what will happen, ask, start. None: the person said no, and the draft is gone."""
     with database_errors():
-        business_id, broadcast_id, loaded = asyncio.run(_load(database_url, business, new, people))
-        shown = asyncio.run(_show(database_url, business_id, broadcast_id))
-        _say_what_will_happen(loaded, asyncio.run(_rate(database_url, shown)), new)
+        shown, rate, loaded = asyncio.run(_load(database_url, business, new, people))
+        _say_what_will_happen(loaded, rate, new)
         if ask and is_terminal() and not typer.confirm(f"Send to {loaded.accepted_count:,} people?", err=True):
-            asyncio.run(_forget(database_url, broadcast_id))
+            asyncio.run(_forget(database_url, shown["id"]))
             return None
-        asyncio.run(_start(database_url, broadcast_id))
-    hint(redis_url, broadcast_id)
+        asyncio.run(_start(database_url, shown["id"]))
+    hint(redis_url, shown["id"])
     return shown
 
 
-async def _load(database_url: str, business: str, new: "NewBroadcast", people: "CsvList") -> "tuple[int, int, Loaded]":
-    """Everything or nothing: the draft and its recipients are one transaction."""
-    from server.services import accounts, drafts
+async def _load(
+    database_url: str, business: str, new: "NewBroadcast", people: "CsvList"
+) -> "tuple[dict[str, Any], int, Loaded]":
+    """The draft, messages per second it may go at, and what became of the list: one transaction, or nothing."""
+    from server.services import accounts, broadcast_json, channels, drafts
 
     async with async_engine(database_url) as engine, engine.begin() as connection:
         business_id = await accounts.find_business(connection, business)
@@ -107,7 +108,8 @@ async def _load(database_url: str, business: str, new: "NewBroadcast", people: "
         if not loaded.accepted_count:
             _say_rejected(loaded)
             raise BadInput("Nobody in this list can be sent to.")
-        return business_id, broadcast_id, loaded
+        shown = await broadcast_json.show(connection, business_id, broadcast_id)
+        return shown, await channels.rate_of(connection, broadcast_id), loaded
 
 
 def _progress() -> "Any":
@@ -123,21 +125,6 @@ def _progress() -> "Any":
             stderr.print(f"Reading: {progress.rows_count:,} rows, {per_second:,.0f} a second", end="\r")
 
     return say_progress
-
-
-async def _show(database_url: str, business_id: int, broadcast_id: int) -> dict[str, Any]:
-    from server.services import broadcast_json
-
-    async with async_engine(database_url) as engine, engine.connect() as connection:
-        return await broadcast_json.show(connection, business_id, broadcast_id)
-
-
-async def _rate(database_url: str, shown: dict[str, Any]) -> int:
-    """Messages per second it may go at; 0 for no limit."""
-    from server.services import channels
-
-    async with async_engine(database_url) as engine, engine.connect() as connection:
-        return await channels.rate_of(connection, shown["id"])
 
 
 async def _forget(database_url: str, broadcast_id: int) -> None:
@@ -162,13 +149,13 @@ def hint(redis_url: str, broadcast_id: int) -> None:
     enqueue_broadcast(broadcasts_queue(connect(redis_url)), Due(broadcast_id))
 
 
-def _watch(database_url: str, shown: dict[str, Any], runs_itself: bool) -> dict[str, Any]:
+def _watch(database_url: str, shown: dict[str, Any], hired: Crew) -> dict[str, Any]:
     from server.cli.watch import watch
 
     try:
-        return watch(database_url, shown["id"])
+        return watch(database_url, shown["id"], hired.look)
     except KeyboardInterrupt:
-        where = "is handed back and waits" if runs_itself else "goes on"
+        where = "is handed back and waits" if hired.runs_itself else "goes on"
         say(f"\nStopped watching. Broadcast {shown['id']} {where}; `clarion broadcasts watch {shown['id']}` shows it.")
         raise
 

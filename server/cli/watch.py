@@ -1,4 +1,4 @@
-"""Watching a broadcast: the row's own counters, five times a second, until there is nothing more to see."""
+"""Watching a broadcast: the row's own counters, ten times a second, until there is nothing more to see."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from server.database import async_engine, database_errors
 from server.domain.errors import BadInput
 from server.domain.states import FINAL, BroadcastStatus
 
-LOOK_EVERY_SECONDS: Final = 0.2
+LOOK_EVERY_SECONDS: Final = 0.1
 _EXITS: Final = {
     BroadcastStatus.COMPLETED: Exit.OK,
     BroadcastStatus.PARTIAL: Exit.PARTIAL,
@@ -21,23 +21,23 @@ _EXITS: Final = {
 }
 
 
-def watch(database_url: str, broadcast_id: int) -> dict[str, Any]:
+def _nothing() -> None:
+    """What a plain watch does meanwhile."""
+
+
+def watch(database_url: str, broadcast_id: int, meanwhile: Callable[[], None] = _nothing) -> dict[str, Any]:
     """Show a broadcast until it ends, or nothing is left to send, or it pauses and nobody is there to resume it.
 
     Returns the broadcast as it was last seen.
     """
     with database_errors():
-        return asyncio.run(_watch(database_url, broadcast_id, _is_over, _nothing))
+        return asyncio.run(_watch(database_url, broadcast_id, _is_over, meanwhile))
 
 
 def live(database_url: str, broadcast_id: int, meanwhile: Callable[[], None]) -> dict[str, Any]:
     """Show a broadcast until it has ended, and do something else at each look."""
     with database_errors():
         return asyncio.run(_watch(database_url, broadcast_id, _has_ended, meanwhile))
-
-
-def _nothing() -> None:
-    """What a plain watch does meanwhile."""
 
 
 def exit_of(shown: dict[str, Any]) -> Exit:

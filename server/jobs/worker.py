@@ -54,6 +54,9 @@ class ClarionWorker(Worker):
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
 
+    def subscribe(self) -> None:
+        """Listen to no commands: RQ would do so in a thread, and no thread shall live in a process that forks."""
+
     def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
         """Say that it lives; and stop if the process above does not any more."""
         if self._parent is not None and os.getppid() != self._parent and not self._is_horse:
