@@ -61,21 +61,27 @@ def _run() -> int:
         code: int | None = app(standalone_mode=False)
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else Exit.ENVIRONMENT
-    except typer.Abort:
-        return Exit.INTERRUPTED
-    except TyperException as error:
-        say(f"Error: {error.format_message()}")
-        return Exit.BAD_INPUT
-    except ClarionError as error:
-        return explain(error)
-    except KeyboardInterrupt:
-        say("Stopped.")
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        return Exit.ENVIRONMENT  # whoever read our output has gone
-    except OSError as error:
-        say(f"Error: {error.filename or ''} {error.strerror or error}".replace("  ", " "))
-        return Exit.ENVIRONMENT
-    except Exception as error:  # noqa: BLE001 - the end of the process: nobody shall see a traceback
-        return explain_unexpected(error)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the end of the process: nobody shall see a traceback
+        return _explained(error)
     return code or Exit.OK
+
+
+def _explained(error: BaseException) -> Exit:
+    """Say what happened, in a line or two, and how the command ends."""
+    match error:
+        case ClarionError():
+            code = explain(error)
+        case TyperException():
+            say(f"Error: {error.format_message()}")
+            code = Exit.BAD_INPUT
+        case KeyboardInterrupt() | typer.Abort():
+            say("Stopped.")
+            code = Exit.INTERRUPTED
+        case BrokenPipeError():
+            code = Exit.ENVIRONMENT  # whoever read our output has gone
+        case OSError():
+            say(f"Error: {error.filename or ''} {error.strerror or error}".replace("  ", " "))
+            code = Exit.ENVIRONMENT
+        case _:
+            code = explain_unexpected(error)
+    return code

@@ -106,9 +106,10 @@ class Pacer:
         usual = latency if self._usual_latency is None else self._usual_latency
         # Follows a fall at once and a rise slowly: near the lower edge of what answers usually take.
         self._usual_latency = latency if latency < usual else usual + 0.02 * (latency - usual)
-        late = min(latency - usual, self._grown_allowance(now))
+        # One slot that is held longer takes its share of the window from the rate.
+        late = min(latency - usual, self._grown_allowance(now) * self._slots)
         if late > 0:
-            self._allowance -= late
+            self._allowance -= late / self._slots
             slot.free_at += late
         slot.answered = True
 

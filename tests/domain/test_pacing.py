@@ -1,0 +1,105 @@
+"""No one-second window of the receiver holds more than the rate; the long-run rate stays within one per cent."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.domain.pacing import LATENESS_ALLOWANCE_SECONDS, LATENESS_SHARE, Pacer
+
+
+def send_for(pacer: Pacer, seconds: float, latencies: Iterator[float]) -> list[tuple[float, float]]:
+    """Send as fast as the pacer allows. Returns when each left and when it was answered."""
+    now, sent, open_answers = 0.0, [], []
+    while now < seconds:
+        while open_answers and open_answers[0][0] <= now:
+            answered_at, slot = open_answers.pop(0)
+            pacer.answered(slot, answered_at)
+        grant = pacer.take(now, 1)
+        if grant.count:
+            answered_at = now + next(latencies)
+            sent.append((now, answered_at))
+            open_answers.append((answered_at, pacer.left(now)))
+            open_answers.sort(key=lambda pair: pair[0])
+        else:
+            # A timer never wakes early, and up to a millisecond late.
+            now += max(grant.wait, 0.0005) + 0.0003
+    return sent
+
+
+def most_in_one_second(instants: list[float]) -> int:
+    """The fullest window of one second."""
+    instants = sorted(instants)
+    return max(bisect_left(instants, at + 1.0) - number for number, at in enumerate(instants))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 300), st.lists(st.floats(0.0, 0.0015), min_size=1, max_size=50))
+def test_no_window_of_the_receiver_is_above_the_rate(rate: int, jitter: list[float]) -> None:
+    """The receiver counts a message somewhere between its leaving and its answer."""
+    latencies = (0.004 + jitter[number % len(jitter)] for number in range(10**9))
+    sent = send_for(Pacer(rate), 4.0, latencies)
+    counted = [left + (answered - left) * 0.5 for left, answered in sent]
+    assert most_in_one_second(counted) <= rate
+
+
+def test_a_stall_of_the_receiver_is_not_followed_by_a_full_window() -> None:
+    """For 200 ms nothing is answered: what left before it is counted late, and what leaves after it must wait."""
+
+    def latencies() -> Iterator[float]:
+        for number in range(10**9):
+            yield 0.2 - 0.0125 * (number - 80) if 80 <= number < 96 else 0.003
+
+    sent = send_for(Pacer(80), 3.0, latencies())
+    assert most_in_one_second([answered for _, answered in sent]) <= 80
+
+
+@pytest.mark.parametrize("rate", [1, 7, 80, 250, 1000])
+@pytest.mark.parametrize("latency_seconds", [0.002, 0.3])
+def test_the_long_run_rate_is_within_one_per_cent(rate: int, latency_seconds: float) -> None:
+    seconds = 40.0
+    latencies = (latency_seconds for _ in range(10**9))
+    sent = send_for(Pacer(rate), seconds, latencies)
+    assert len(sent) / seconds == pytest.approx(rate, rel=0.01 + 1 / (rate * seconds))
+
+
+def test_jittery_answers_cost_at_most_the_allowance() -> None:
+    latencies = (0.1 + 0.2 * (number % 7 == 0) for number in range(10**9))
+    sent = send_for(Pacer(80), 60.0, latencies)
+    allowance = LATENESS_ALLOWANCE_SECONDS + 60 * LATENESS_SHARE
+    assert len(sent) >= 80 * (60 - allowance) * 0.99
+
+
+def test_a_complaint_halves_the_rate_at_most_once_a_second_and_never_under_a_tenth() -> None:
+    pacer = Pacer(80)
+    pacer.lower(10.0)
+    pacer.lower(10.5)
+    assert pacer.rate == 40
+    for second in range(11, 30):
+        pacer.lower(float(second))
+    assert pacer.rate == 8
+
+
+def test_the_rate_comes_back_by_a_tenth_a_second_and_never_above_the_limit() -> None:
+    pacer = Pacer(80)
+    pacer.lower(0.0)
+    pacer.take(1.0, 1)
+    assert pacer.rate == pytest.approx(44)
+    pacer.take(100.0, 1)
+    assert pacer.rate == 80
+
+
+def test_a_pause_lets_nothing_leave() -> None:
+    pacer = Pacer(80)
+    pacer.pause(5.0, 2.0)
+    assert pacer.take(6.0, 1).count == 0
+    assert pacer.take(7.0, 1).count == 1
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        Pacer(0)
+    with pytest.raises(ValueError, match="1 message or more"):
+        Pacer(80).take(0.0, 0)
