@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +13,7 @@ from server.cli.parts import end
 
 # A run gives back what it holds within eight seconds of being asked.
 END_SECONDS = 12.0
-STEWARD_AFTER_SECONDS = 2.0
+LOOK_EVERY_SECONDS = 2.0
 LARGEST_LOG_BYTES = 10_000_000
 
 
@@ -43,34 +43,46 @@ class Crew:
     """The worker and the steward of one command, where none lives.
 
     The worker starts at once, so that it is warm when the list has been read. The steward is there for what takes long
-    or goes wrong: it starts after a moment, and a short broadcast does without it.
+    or goes wrong: it starts after a moment, and a short broadcast does without it. Whoever worked when the command
+    began may stop while it watches; then the crew steps in.
     """
 
     def __init__(self, data_dir: Path, redis_url: str) -> None:
-        from server.jobs.queues import BROADCASTS, STEWARD, connect
-        from server.jobs.worker import is_anybody_working
+        from server.jobs.queues import connect
 
         self._data_dir = data_dir
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._steward_at = time.monotonic() + STEWARD_AFTER_SECONDS
-        with closing(connect(redis_url)) as connection:
-            self.runs_itself = not is_anybody_working(connection, BROADCASTS)
-            self._needs_steward = not is_anybody_working(connection, STEWARD)
-        if self.runs_itself:
-            self._processes.append(start_part(data_dir, "worker", "worker", "--with-parent"))
+        self._connection = connect(redis_url)
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
+        self.runs_itself = self._hire("worker")
+
+    def _hire(self, part: str) -> bool:
+        """Start a part where none lives. True if it was needed."""
+        from server.jobs.queues import BROADCASTS, STEWARD
+        from server.jobs.worker import is_anybody_working
+
+        ours = self._processes.get(part)
+        if ours is not None and ours.poll() is None:
+            return False
+        if is_anybody_working(self._connection, BROADCASTS if part == "worker" else STEWARD):
+            return False
+        self._processes[part] = start_part(self._data_dir, part, part, "--with-parent")
+        return True
 
     def look(self) -> None:
-        """Start the steward once it is time. To be called again and again while the command watches."""
-        if self._needs_steward and time.monotonic() >= self._steward_at:
-            self._needs_steward = False
-            self._processes.append(start_part(self._data_dir, "steward", "steward", "--with-parent"))
+        """Step in where nobody works any more. To be called again and again while the command watches."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
+            self.runs_itself = self._hire("worker") or self.runs_itself
+            self._hire("steward")
 
     def end(self) -> None:
         """Ask both to end, and wait for them."""
-        for process in self._processes:
+        self._connection.close()
+        for process in self._processes.values():
             if process.poll() is None:
                 process.terminate()
-        for process in self._processes:
+        for process in self._processes.values():
             end(process, END_SECONDS)
 
 

@@ -18,6 +18,8 @@ from server.jobs.queues import BROADCASTS, HintQueue
 
 # An idle worker says so often that it lives; its key is gone a minute after it stopped saying so.
 TTL_SECONDS: Final = 30
+# How often a worker whose job runs looks up from it: to say that it lives, and whether its parent does.
+JOB_LOOK_SECONDS: Final = 5
 
 
 class ClarionWorker(Worker):
@@ -40,6 +42,7 @@ class ClarionWorker(Worker):
             connection=connection,
             serializer=JSONSerializer,
             worker_ttl=TTL_SECONDS,
+            job_monitoring_interval=JOB_LOOK_SECONDS,
             **options,
         )
 

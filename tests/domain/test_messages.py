@@ -11,7 +11,7 @@ from server.domain.errors import BadInput
 from server.domain.messages import MessagePlan, plan_template, plan_text
 
 BODY = {"type": "BODY", "text": "Hi {{1}}, your order {{2}} is on its way."}
-SALE = [
+SALE: list[dict[str, Any]] = [
     {"type": "HEADER", "format": "IMAGE"},
     BODY,
     {"type": "FOOTER", "text": "Reply STOP"},

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.domain.pacing import LATENESS_ALLOWANCE_SECONDS, LATENESS_SHARE, Pacer
+from server.domain.pacing import LATENESS_ALLOWANCE_SECONDS, LATENESS_SHARE, Pacer, Slot
 
 
 def send_for(pacer: Pacer, seconds: float, latencies: Iterator[float]) -> list[tuple[float, float]]:
     """Send as fast as the pacer allows. Returns when each left and when it was answered."""
-    now, sent, open_answers = 0.0, [], []
+    now = 0.0
+    sent: list[tuple[float, float]] = []
+    open_answers: list[tuple[float, Slot]] = []
     while now < seconds:
         while open_answers and open_answers[0][0] <= now:
             answered_at, slot = open_answers.pop(0)

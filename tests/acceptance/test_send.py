@@ -1,0 +1,149 @@
+"""The main job, as it is typed."""
+
+import json
+import signal
+
+import psycopg
+
+from tests.support.clarion import ORDER, PEOPLE, Clarion
+from tests.support.engine import until
+from tests.support.simulator import Simulator
+
+NOT_ON_WHATSAPP = "972509990126"
+
+
+def test_a_file_becomes_delivered_messages(clarion: Clarion, simulator: Simulator) -> None:
+    simulator.reset()
+    done = clarion.send(clarion.file(PEOPLE), "--name", "Spring sale")
+    assert done.code == 0, done.stderr
+    assert (done.json["status"], done.json["sent_count"], done.json["name"]) == ("completed", 20, "Spring sale")
+    assert "20 people" in done.stderr
+    (message,) = simulator.messages_to("+972500000007")
+    assert message["template"] == "order_update"
+
+
+def test_bad_rows_never_stop_the_good_ones(clarion: Clarion) -> None:
+    rows = ("0501234567;Dana;A-1", "12;Noam;A-2", "050-1234567;Twice;A-3", "0521111111;;A-4")
+    people = "Phone;first_name;order_id\n" + "".join(f"{row}\n" for row in rows)
+    done = clarion.send(clarion.file(people, "odd.csv"), "--country", "IL")
+    assert done.code == 0, done.stderr
+    assert done.json["rejected"] == [
+        {"row": 3, "phone": "12", "reason": "not a phone number"},
+        {"row": 4, "phone": "050-1234567", "reason": "duplicate"},
+        {"row": 5, "phone": "0521111111", "reason": "no value for first_name"},
+    ]
+    assert (done.json["total_recipients"], done.json["rejected_count"]) == (1, 3)
+    assert "line 3: 12: not a phone number" in done.stderr
+
+
+def test_standard_input_works(clarion: Clarion) -> None:
+    done = clarion.send("-", stdin=PEOPLE)
+    assert (done.code, done.json["sent_count"]) == (0, 20)
+
+
+def test_some_who_are_not_on_whatsapp_make_it_partial(clarion: Clarion, simulator: Simulator) -> None:
+    people = "phone,first_name,order_id\n+972500000011,Dana,A-1\n+" + NOT_ON_WHATSAPP + ",Noam,A-2\n"
+    done = clarion.send(clarion.file(people, "partial.csv"))
+    assert done.code == 3, done.stderr
+    assert (done.json["status"], done.json["sent_count"], done.json["failed_count"]) == ("partial", 1, 1)
+    retried = clarion.run("broadcasts", "retry", str(done.json["id"]), "--json")
+    assert retried.json["total_recipients"] == 1
+
+
+def test_nobody_on_whatsapp_is_a_failure(clarion: Clarion) -> None:
+    people = f"phone,first_name,order_id\n+{NOT_ON_WHATSAPP},Noam,A-2\n"
+    assert clarion.send(clarion.file(people, "failed.csv")).code == 4
+
+
+def test_two_commands_at_once_share_the_servers(clarion: Clarion) -> None:
+    file = clarion.file(PEOPLE)
+    sending = [clarion.start("send", file, "--business", "Acme", *ORDER, "--json", "--yes") for _ in range(2)]
+    answers = [json.loads(process.communicate(timeout=60)[0].splitlines()[-1]) for process in sending]
+    assert [answer["status"] for answer in answers] == ["completed", "completed"]
+
+
+def test_a_command_that_was_killed_leaves_nothing_that_stops_the_next(clarion: Clarion, simulator: Simulator) -> None:
+    simulator.reset()
+    people = "phone,first_name,order_id\n" + "".join(f"+97252{n:07d},Name,A-{n}\n" for n in range(400))
+    process = clarion.start("send", clarion.file(people, "many.csv"), "--business", "Acme", *ORDER, "--rate", "50")
+    simulator.wait_for_accepted(20)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+    done = clarion.send(clarion.file(PEOPLE))
+
+    assert done.code == 0, done.stderr
+    (other,) = [shown for shown in clarion.broadcasts() if shown["name"] == "many"]
+    watched = clarion.run("broadcasts", "cancel", str(other["id"]), "--json")
+    assert watched.code == 0, watched.stderr
+    assert simulator.most_messages_to_one_person() == 1
+
+
+def test_ctrl_c_hands_the_broadcast_back(clarion: Clarion, simulator: Simulator) -> None:
+    simulator.reset()
+    people = "phone,first_name,order_id\n" + "".join(f"+97253{n:07d},Name,A-{n}\n" for n in range(300))
+    process = clarion.start("send", clarion.file(people, "long.csv"), "--business", "Acme", *ORDER, "--rate", "40")
+    simulator.wait_for_accepted(10)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "clarion broadcasts watch" in said
+    (shown,) = [shown for shown in clarion.broadcasts() if shown["name"] == "long"]
+    assert shown["status"] == "queued"
+    assert shown["unknown_count"] == 0
+    assert clarion.run("broadcasts", "cancel", str(shown["id"])).code == 0
+    assert clarion.run("broadcasts", "watch", str(shown["id"])).code == 5
+
+
+def test_no_watch_leaves_it_to_a_worker(clarion: Clarion) -> None:
+    started = clarion.send(clarion.file(PEOPLE), "--no-watch")
+    assert started.code == 0
+    assert "clarion up" in started.stderr
+    worker = clarion.start("worker")
+    steward = clarion.start("steward")
+    shown = clarion.run("broadcasts", "watch", str(started.json["id"]), "--json")
+    for process in (worker, steward):
+        process.terminate()
+        process.communicate(timeout=30)
+    assert shown.json["status"] == "completed"
+
+
+def test_verify_finds_a_counter_that_lies(clarion: Clarion) -> None:
+    done = clarion.send(clarion.file(PEOPLE))
+    number = str(done.json["id"])
+    assert clarion.run("verify", number).code == 0
+    with psycopg.connect(clarion.database_url, autocommit=True) as connection:
+        connection.execute("UPDATE whatsapp_broadcasts SET sent_count = 21 WHERE id = %s", (number,))
+    lying = clarion.run("verify", number)
+    assert lying.code == 1
+    assert "sent_count is 21, and the rows say 20" in lying.stderr
+
+
+def test_the_doctor_says_what_is_missing(clarion: Clarion) -> None:
+    done = clarion.run("doctor", "--json")
+    findings = {item["what"]: item["state"] for item in json.loads(done.stdout)}
+    assert findings["database"] == findings["queue"] == findings["number 1"] == "well"
+    assert (findings["worker"], done.code) == ("wrong", 1)
+
+
+def test_a_paused_broadcast_goes_on_where_it_was(clarion: Clarion, simulator: Simulator) -> None:
+    simulator.reset()
+    people = "phone,first_name,order_id\n" + "".join(f"+97254{n:07d},Name,A-{n}\n" for n in range(200))
+    process = clarion.start("send", clarion.file(people, "paused.csv"), "--business", "Acme", *ORDER, "--rate", "100")
+    simulator.wait_for_accepted(20)
+    (shown,) = [shown for shown in clarion.broadcasts() if shown["name"] == "paused"]
+    number = str(shown["id"])
+    assert clarion.run("broadcasts", "pause", number, "--json").json["status"] == "paused"
+    process.communicate(timeout=60)
+    assert process.returncode == 1  # a script does not wait for somebody to resume it
+    resumed = clarion.run("broadcasts", "resume", number)
+    assert resumed.code == 0, resumed.stderr
+    worker, steward = clarion.start("worker"), clarion.start("steward")
+    assert clarion.run("broadcasts", "watch", number).code == 0
+    for part in (worker, steward):
+        part.terminate()
+        part.communicate(timeout=30)
+    until(lambda: simulator.summary()["accepted"] == 200)
+    assert simulator.most_messages_to_one_person() == 1

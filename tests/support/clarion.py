@@ -1,0 +1,103 @@
+"""Commands as typed: `clarion …` in a data folder of its own, its servers kept running for the test's length."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from server.embedded import EmbeddedServers
+from tests.support.engine import CLARION, QUICK
+from tests.support.simulator import Simulator
+
+ORDER = ("--template", "order_update", "--language", "en_US", "--var", "1=first_name", "--var", "2=order_id")
+PEOPLE = "phone,first_name,order_id\n" + "".join(f"+97250{n:07d},Name {n},A-{n}\n" for n in range(1, 21))
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a command ended, and what it said."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The JSON object on the last line of stdout."""
+        answer: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
+        return answer
+
+
+class Clarion:
+    """A data folder and the commands run in it."""
+
+    def __init__(self, folder: Path, simulator: Simulator | None = None, **settings: str) -> None:
+        self.folder = folder
+        own = {name: value for name, value in os.environ.items() if not name.startswith(("CLARION_", "DATABASE_URL"))}
+        self.environment = {**own, **QUICK, "CLARION_DATA_DIR": str(folder / "data"), **settings}
+        if simulator is not None:
+            self.environment["CLARION_GRAPH_API_URL"] = simulator.url
+        self._servers = EmbeddedServers(folder / "data")
+
+    def __enter__(self) -> Self:
+        self.database_url = self._servers.__enter__().database_url or ""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._servers.__exit__(*error)
+
+    def run(self, *arguments: str, stdin: str | bytes = "", **settings: str) -> Completed:
+        """Run a command to its end."""
+        given = stdin.encode() if isinstance(stdin, str) else stdin
+        done = subprocess.run(
+            [CLARION, *arguments],
+            env={**self.environment, **settings},
+            cwd=self.folder,
+            input=given,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
+        return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command and go on."""
+        return subprocess.Popen(
+            [CLARION, *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def set_up(self, business: str = "Acme") -> str:
+        """A business with a number and its templates. Returns its API key."""
+        made = self.run("init", "--business", business, "--email", f"{business}@example.com", "--json")
+        assert made.code == 0, made.stderr
+        added = self.run(
+            "channel", "add", "--business", business, "--phone-number-id", "106540352242922",
+            "--waba-id", "102290129340398", "--token", "t", "--app-secret", "s", "--verify-token", "v", "--rate", "200",
+        )  # fmt: skip
+        assert added.code == 0, added.stderr
+        synced = self.run("templates", "sync", "--business", business)
+        assert synced.code == 0, synced.stderr
+        return str(made.json["api_key"])
+
+    def file(self, content: str | bytes, name: str = "people.csv") -> str:
+        """A file in the folder; returns its name."""
+        path = self.folder / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    def send(self, file: str, *more: str, stdin: str | bytes = "", **settings: str) -> Completed:
+        """`clarion send` with the order template, its answer as JSON."""
+        return self.run("send", file, "--business", "Acme", *ORDER, "--json", *more, stdin=stdin, **settings)
+
+    def broadcasts(self) -> list[dict[str, Any]]:
+        """Every broadcast there is."""
+        found: list[dict[str, Any]] = json.loads(self.run("broadcasts", "list", "--json").stdout)
+        return found
