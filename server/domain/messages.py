@@ -70,10 +70,10 @@ Segment = bytes | Value
 
 @dataclass(frozen=True, slots=True)
 class MessagePlan:
-    """How a message is built. columns: the fields of a person that it needs, each of them not empty."""
+    """How a message is built. columns: the fields of a person that it needs, in the message's order, none empty."""
 
     segments: tuple[Segment, ...]
-    columns: frozenset[str]
+    columns: tuple[str, ...]
 
     def problem_with(self, variables: Mapping[str, str]) -> str | None:
         """Why this person cannot get the message, or None: a value that is missing or empty."""
@@ -113,7 +113,7 @@ def plan_text(message: Mapping[str, Any]) -> MessagePlan:
     value = Value.parse(body, is_free_text=True)
     preview = b"true" if isinstance(text, Mapping) and text.get("preview_url") is True else b"false"
     segments = (b'","type":"text","text":{"preview_url":' + preview + b',"body":', value, b"}}")
-    return MessagePlan(segments, frozenset(value.columns))
+    return MessagePlan(segments, tuple(dict.fromkeys(value.columns)))
 
 
 def plan_template(
@@ -136,10 +136,10 @@ def plan_template(
     head = {"name": wanted["name"], "language": {"code": wanted["language"]}}
     opening = b'","type":"template","template":' + _encode(head)[:-1]
     if not parts:
-        return MessagePlan((opening + b"}}",), frozenset())
+        return MessagePlan((opening + b"}}",), ())
     segments = _merged([opening, b',"components":[', *_joined(parts), b"]}}"])
     columns = (column for segment in segments if isinstance(segment, Value) for column in segment.columns)
-    return MessagePlan(segments, frozenset(columns))
+    return MessagePlan(segments, tuple(dict.fromkeys(columns)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,7 @@ async def _plan(connection: AsyncConnection, business_id: int, channel_id: int, 
 
 
 def _check_columns(plan: MessagePlan, columns: list[str]) -> None:
-    missing = sorted(plan.columns - set(columns))
+    missing = [column for column in plan.columns if column not in columns]
     if missing:
         raise BadInput(
             f'The message needs the column "{missing[0]}", and the file has none of that name. '

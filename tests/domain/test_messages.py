@@ -37,7 +37,7 @@ def rendered(plan: MessagePlan, variables: dict[str, str]) -> dict[str, Any]:
 
 def test_a_positional_template() -> None:
     plan = plan_template(a_template(variables=COLUMNS), [BODY], "POSITIONAL")
-    assert plan.columns == {"first_name", "order_id"}
+    assert plan.columns == ("first_name", "order_id")
     assert rendered(plan, DANA) == {
         "messaging_product": "whatsapp",
         "recipient_type": "individual",

@@ -1,0 +1,205 @@
+"""Broadcasts over HTTP, as a client sees them."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from server.domain.states import FINAL
+from tests.api.conftest import Answer, Api
+from tests.support.engine import Engine, until
+from tests.support.simulator import Simulator
+
+DANA = {"phone": "+972501234567", "variables": {"first_name": "Dana", "order_id": "A-17"}}
+
+
+def an_order(**fields: Any) -> dict[str, Any]:
+    """A broadcast to Dana, as a client sends it."""
+    template = {
+        "name": "order_update",
+        "language": "en_US",
+        "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
+    }
+    return {"name": "Spring sale", "template": template, "recipients": [DANA], **fields}
+
+
+def people(count: int) -> list[dict[str, Any]]:
+    """So many recipients."""
+    return [{"phone": f"+97250{n:07d}", "variables": {"first_name": f"Name {n}", "order_id": n}} for n in range(count)]
+
+
+def test_a_broadcast_is_made_started_sent_and_shown(api: Api, clarion: Engine, simulator: Simulator) -> None:
+    clarion.start("worker")
+    made = api.post("/broadcasts", an_order())
+    assert made.status == 202
+    assert made.json["status"] == "queued"
+    broadcast_id = made.json["id"]
+    until(lambda: api.get(f"/broadcasts/{broadcast_id}").json["status"] in FINAL)
+
+    shown = api.get(f"/broadcasts/{broadcast_id}").json
+    assert (shown["status"], shown["sent_count"], shown["last_processed_recipient_id"]) == ("completed", 1, 1)
+    (person,) = api.get(f"/broadcasts/{broadcast_id}/recipients?status=sent").json["items"]
+    assert person["message_id"] == simulator.accepted()[0]["message_id"]
+    moves = [item["move"] for item in api.get(f"/broadcasts/{broadcast_id}/history").json["items"]]
+    assert moves == ["queue", "run", "complete"]
+    events = api.call("GET", f"/api/whatsapp/broadcasts/{broadcast_id}/events").body.decode()
+    assert events.count("event: progress") == 1
+    csv = api.get(f"/broadcasts/{broadcast_id}/recipients.csv").body.decode().splitlines()
+    assert csv[1].startswith("1,+972501234567,sent,1,wamid.")
+
+
+def test_a_draft_is_filled_by_json_and_by_csv_and_then_started(api: Api) -> None:
+    draft = api.post("/broadcasts", an_order(start=False, default_country="IL")).json
+    assert draft["status"] == "draft"
+    path = f"/broadcasts/{draft['id']}"
+    more = api.post(f"{path}/recipients", {"recipients": people(5)})
+    assert (more.status, more.json["total_recipients"]) == (202, 6)
+    csv = b"phone,first_name,order_id\n0521111111,Maya,A-1\n0521111111,Maya,A-1\n12,x,y\n"
+    filled = api.call("POST", f"/api/whatsapp{path}/recipients", csv, content_type="text/csv").json
+    assert (filled["total_recipients"], filled["rejected_count"]) == (7, 2)
+    assert filled["rejected"] == [
+        {"row": 3, "phone": "0521111111", "reason": "duplicate"},
+        {"row": 4, "phone": "12", "reason": "not a phone number"},
+    ]
+    preview = api.get(f"{path}/preview?phone=%2B972521111111").json
+    assert preview["template"]["components"][0]["parameters"][0]["text"] == "Maya"
+    assert api.post(f"{path}/start").json["status"] == "queued"
+    assert api.post(f"{path}/recipients", {"recipients": people(1)}).status == 409
+
+
+def test_pause_resume_and_cancel_are_moves_that_the_state_must_allow(api: Api) -> None:
+    path = f"/broadcasts/{api.post('/broadcasts', an_order()).json['id']}"
+    paused = api.post(f"{path}/pause")
+    assert (paused.status, paused.json["status"], paused.json["pause_reason"]) == (202, "paused", "user")
+    assert api.post(f"{path}/pause").status == 409
+    assert api.post(f"{path}/resume").json["status"] == "queued"
+    cancelled = api.post(f"{path}/cancel")
+    assert (cancelled.status, cancelled.json["status"], cancelled.json["cancelled_count"]) == (202, "cancelled", 1)
+    again = api.post(f"{path}/resume")
+    assert (again.status, again.json["detail"]) == (409, "A broadcast that is cancelled cannot be resumed.")
+
+
+def test_the_same_request_twice_is_one_broadcast(api: Api) -> None:
+    first = api.post("/broadcasts", an_order(), Idempotency_Key="k-1")
+    second = api.post("/broadcasts", an_order(), Idempotency_Key="k-1")
+    assert (first.status, second.status) == (202, 202)
+    assert first.json["id"] == second.json["id"]
+    assert api.post("/broadcasts", an_order(name="Other"), Idempotency_Key="k-1").status == 409
+    assert len(api.get("/broadcasts").json["items"]) == 1
+
+
+def test_identical_requests_at_once_are_one_broadcast(api: Api) -> None:
+    answers: list[Answer] = []
+    order = an_order(recipients=people(300))
+
+    def ask() -> None:
+        answers.append(api.post("/broadcasts", order, Idempotency_Key="k-2"))
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {answer.status for answer in answers} == {202}
+    assert len({answer.json["id"] for answer in answers}) == 1
+
+
+def test_another_business_sees_nothing_of_it(api: Api, other: Api) -> None:
+    path = f"/broadcasts/{api.post('/broadcasts', an_order(start=False)).json['id']}"
+    for look in ("", "/recipients", "/recipients.csv", "/history", "/events", "/preview?phone=%2B972501234567"):
+        assert other.get(path + look).status == 404, look
+    for move in ("/start", "/pause", "/resume", "/cancel", "/retry"):
+        assert other.post(path + move).status == 404, move
+    assert other.post(f"{path}/recipients", {"recipients": people(1)}).status == 404
+    assert other.get("/broadcasts").json == {"items": [], "next_cursor": None}
+
+
+def test_without_a_key_nothing_is_shown(api: Api) -> None:
+    for key in ("", "clr_wrong", "x" * 5000):
+        answer = Api(api.address, key, 0).get("/broadcasts")
+        assert answer.status == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_list_without_one_good_row_is_refused_as_a_whole(api: Api) -> None:
+    answer = api.post("/broadcasts", an_order(recipients=[{"phone": "12"}, {"phone": "+972501234567"}]))
+    assert answer.status == 422
+    assert (
+        answer.json["errors"]
+        == [
+            {"pointer": "/recipients/0", "detail": "not a phone number"},
+            {"pointer": "/recipients/1", "detail": "no value for first_name"},
+        ]
+        or answer.json["errors"][0]["pointer"] == "/recipients/0"
+    )
+    assert api.get("/broadcasts").json["items"] == []
+
+
+def test_bad_input_names_the_field(api: Api) -> None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    for body, pointer in (
+        (an_order(rate_limit=0), "/rate_limit"),
+        (an_order(default_country="ISR"), "/default_country"),
+        (an_order(surprise=1), "/surprise"),
+        (an_order(scheduled_at=yesterday), "/scheduled_at"),
+        (an_order(channel_id=99), "/channel_id"),
+        (an_order(recipients=[]), "/recipients"),
+        (an_order(name="a\x00b"), "/name"),
+        ({**an_order(), "template": {"name": "order_update", "language": "en_US"}}, "/template/variables/1"),
+        ({**an_order(), "text": {"body": "x"}}, ""),
+        (b"{not json", ""),
+        ([], ""),
+    ):
+        answer = api.post("/broadcasts", body)
+        assert answer.status == 422, (body, answer.body)
+        assert answer.headers["content-type"] == "application/problem+json"
+        if pointer:
+            assert answer.json["errors"][0]["pointer"] == pointer, answer.json
+    assert api.get("/broadcasts").json["items"] == []
+
+
+def test_numbers_of_nothing_are_404_whatever_they_look_like(api: Api) -> None:
+    for number in ("999", "0", "-1", "abc", str(2**63), "9" * 40):
+        assert api.get(f"/broadcasts/{number}").status == 404, number
+
+
+def test_lists_go_on_where_the_page_before_ended(api: Api) -> None:
+    made = [api.post("/broadcasts", an_order(start=False)).json["id"] for _ in range(5)]
+    seen: list[int] = []
+    path = "/broadcasts?limit=2"
+    while path:
+        page = api.get(path).json
+        seen += [item["id"] for item in page["items"]]
+        path = f"/broadcasts?limit=2&cursor={page['next_cursor']}" if page["next_cursor"] else ""
+    assert seen == made[::-1]
+    assert api.get("/broadcasts?cursor=made-up").status == 422
+    assert api.get("/broadcasts?limit=0").status == 422
+    assert api.get("/broadcasts?status=nonsense").status == 422
+
+
+def test_a_schedule_waits_for_its_time(api: Api) -> None:
+    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    made = api.post("/broadcasts", an_order(scheduled_at=later))
+    assert made.json["status"] == "scheduled"
+    assert made.json["scheduled_at"] is not None
+
+
+def test_the_frameworks_own_errors_are_problems_too(api: Api) -> None:
+    for method, path, status in (("GET", "/nothing", 404), ("DELETE", "/api/whatsapp/broadcasts", 405)):
+        answer = api.call(method, path)
+        assert (answer.status, answer.headers["content-type"]) == (status, "application/problem+json")
+        assert answer.json["status"] == status
+
+
+def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+    answer = api.post("/broadcasts", b'{"name": "' + b"x" * (33 * 1024 * 1024) + b'"}')
+    assert answer.status == 413
+
+
+def test_health_readiness_and_metrics(api: Api) -> None:
+    assert api.call("GET", "/healthz").body == b"ok"
+    assert api.call("GET", "/readyz").json == {"ready": True, "wrong": []}
+    api.post("/broadcasts", an_order(start=False))
+    metrics = api.call("GET", "/metrics").body.decode()
+    assert 'clarion_broadcasts{status="draft"} 1.0' in metrics
+    assert api.call("GET", "/openapi.json").json["openapi"].startswith("3.1")
