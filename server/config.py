@@ -70,7 +70,7 @@ class Settings(BaseSettings):
     max_batch_failures: Annotated[
         int, Field(ge=1, le=10_000, description="consecutive recipients failing alike before the broadcast pauses")
     ] = 5
-    max_concurrency: Annotated[int, Field(ge=1, le=4_096, description="requests in flight of one run, at most")] = 256
+    max_concurrency: Annotated[int, Field(ge=1, le=4_096, description="requests in flight of one run, at most")] = 1_024
     lease_seconds: Annotated[
         int, Field(ge=2, le=300, description="a runner that has not renewed its lease for so long is taken for dead")
     ] = 10

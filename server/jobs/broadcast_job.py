@@ -330,14 +330,24 @@ async def _leave_paused(resources: Resources, broadcast: WhatsAppBroadcast, leas
     async with resources.engine.begin() as connection:
         await leases.release(connection, lease)
     broadcast = await _reload(resources, broadcast)
-    _log.info(Event.BROADCAST_PAUSED, broadcast_id=broadcast.id, reason=broadcast.pause_reason)
+    _log.info(
+        Event.BROADCAST_PAUSED,
+        business_id=broadcast.business_id,
+        broadcast_id=broadcast.id,
+        reason=broadcast.pause_reason,
+        sent_count=broadcast.sent_count,
+    )
 
 
 async def _hold(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why) -> None:
     """WhatsApp or a limit stands in the way: pause, and say why and until when."""
     if await _end(resources, broadcast, lease, Move.HOLD, why):
         _log.warning(
-            Event.BROADCAST_PAUSED, broadcast_id=broadcast.id, reason=why.pause_reason, resume_at=str(why.resume_at)
+            Event.BROADCAST_PAUSED,
+            business_id=broadcast.business_id,
+            broadcast_id=broadcast.id,
+            reason=why.pause_reason,
+            resume_at=str(why.resume_at),
         )
 
 
@@ -352,7 +362,12 @@ async def _fail(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease
 async def _yield(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why) -> None:
     """Hand over to the next run: the row goes back to `queued`, and the steward asks for it when it is due."""
     if await _end(resources, broadcast, lease, Move.YIELD, why):
-        _log.info(Event.BROADCAST_YIELDED, broadcast_id=broadcast.id, resume_at=str(why.resume_at))
+        _log.info(
+            Event.BROADCAST_YIELDED,
+            business_id=broadcast.business_id,
+            broadcast_id=broadcast.id,
+            resume_at=str(why.resume_at),
+        )
 
 
 async def _end(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, move: Move, why: Why) -> bool:

@@ -124,14 +124,10 @@ def test_without_a_key_nothing_is_shown(api: Api) -> None:
 def test_a_list_without_one_good_row_is_refused_as_a_whole(api: Api) -> None:
     answer = api.post("/broadcasts", an_order(recipients=[{"phone": "12"}, {"phone": "+972501234567"}]))
     assert answer.status == 422
-    assert (
-        answer.json["errors"]
-        == [
-            {"pointer": "/recipients/0", "detail": "not a phone number"},
-            {"pointer": "/recipients/1", "detail": "no value for first_name"},
-        ]
-        or answer.json["errors"][0]["pointer"] == "/recipients/0"
-    )
+    assert answer.json["errors"] == [
+        {"pointer": "/recipients/0", "detail": "not a phone number"},
+        {"pointer": "/recipients/1", "detail": "no value for first_name"},
+    ]
     assert api.get("/broadcasts").json["items"] == []
 
 
