@@ -1,5 +1,9 @@
 """One run of a broadcast, in a real RQ worker process, against the simulator over real HTTP."""
 
+import signal
+from pathlib import Path
+
+import psycopg
 import redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -217,3 +221,93 @@ async def test_an_older_database_gets_its_cursor_column_from_the_first_run(
     hint(redis_url, broadcast.id)
     until(lambda: "CURSOR COLUMN ADDED" in worker.log.read_text())
     assert clarion.until_ended(broadcast.id)["last_processed_recipient_id"] > 0
+
+
+async def test_no_second_at_the_receiver_holds_more_than_the_rate(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=400, tenant=await a_business(engine, rate=80))
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    clarion.until_ended(broadcast.id)
+    assert simulator.windows()["most_in_one_second"] <= 80
+
+
+async def test_a_runner_that_wakes_up_after_its_lease_ran_out_writes_and_sends_nothing_more(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=600, tenant=await a_business(engine, rate=100))
+    sleeper = clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    simulator.wait_for_accepted(50)
+    sleeper.signal(signal.SIGSTOP)
+    try:
+        clarion.start("worker")
+        clarion.start("steward")
+        clarion.until_row(broadcast.id, lambda row: row["run_epoch"] >= 2)
+    finally:
+        sleeper.signal(signal.SIGCONT)
+    clarion.until_ended(broadcast.id)
+    assert simulator.most_messages_to_one_person() == 1
+    until(lambda: "RUN LOST" in sleeper.log.read_text(), what="the sleeper to notice")
+    clarion.assert_books_balance(broadcast.id)
+
+
+async def test_a_refused_recipient_fails_alone_and_a_reason_is_kept(
+    engine: AsyncEngine, database_url: str, redis_url: str, clarion: Engine
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=5)
+    clarion.execute("UPDATE whatsapp_broadcast_recipients SET phone = '+972509990126' WHERE row_number = 3")
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    row = clarion.until_ended(broadcast.id)
+    assert (row["status"], row["sent_count"], row["failed_count"]) == ("partial", 4, 1)
+    with psycopg.connect(database_url) as connection:
+        found = connection.execute(
+            "SELECT error_code, error_message FROM whatsapp_broadcast_recipients WHERE status = 'failed'"
+        ).fetchone()
+    assert found is not None
+    assert found[0] == 131026
+    assert found[1]
+
+
+async def test_a_person_who_had_bad_luck_is_tried_again(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=2)
+    clarion.execute("UPDATE whatsapp_broadcast_recipients SET phone = '+972509990100' WHERE row_number = 1")
+    clarion.start("worker")
+    clarion.start("steward")
+    hint(redis_url, broadcast.id)
+    row = clarion.until_row(broadcast.id, lambda row: row["sent_count"] == 1 and row["lease_holder"] is None)
+    assert (row["status"], row["processed_count"]) == ("queued", 1)  # it waits for its time, and holds nothing
+    assert row["resume_at"] is not None
+    clarion.execute("UPDATE whatsapp_broadcast_recipients SET next_attempt_at = now() WHERE status = 'queued'")
+    clarion.execute("UPDATE whatsapp_broadcasts SET resume_at = now()")
+    assert clarion.until_ended(broadcast.id)["status"] == "completed"
+    assert simulator.most_messages_to_one_person() == 1
+
+
+async def test_a_token_that_is_refused_pauses_the_broadcast_and_fails_nobody(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, tmp_path: Path
+) -> None:
+    with Simulator.start(rate=0, token="the right one") as strict:
+        clarion.environment["CLARION_GRAPH_API_URL"] = strict.url
+        broadcast = await a_broadcast(engine, recipients=50)
+        clarion.start("worker")
+        hint(redis_url, broadcast.id)
+        row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
+    assert (row["pause_reason"], row["failed_count"], row["resume_at"]) == ("credentials", 0, None)
+    assert row["status_detail"]
+
+
+async def test_a_provider_that_is_away_pauses_the_broadcast_and_it_goes_on_by_itself(
+    engine: AsyncEngine, redis_url: str, clarion: Engine
+) -> None:
+    clarion.environment["CLARION_GRAPH_API_URL"] = "http://127.0.0.1:1"
+    broadcast = await a_broadcast(engine, recipients=200)
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
+    assert (row["pause_reason"], row["failed_count"], row["unknown_count"]) == ("provider_outage", 0, 0)
+    assert row["resume_at"] is not None

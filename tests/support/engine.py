@@ -64,6 +64,11 @@ class Part:
         """SIGKILL the forked job alone, as the kernel would for want of memory. False: there is none at work."""
         return _kill(self.tree()[1:])
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process and everything below it."""
+        for process in self.tree():
+            os.kill(process.pid, number)
+
     def kill(self) -> None:
         """SIGKILL the process and everything below it, and wait until it is gone."""
         _kill(self.tree())
