@@ -29,12 +29,13 @@ from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
 from server.services import broadcasts, channels, leases, ledger, templates
-from server.services.broadcast_worker import Assignment, BroadcastWorker, Ending, EndingKind, Limits
+from server.services.broadcast_worker import BroadcastWorker
 from server.services.broadcasts import Why
 from server.services.bulk_gate import BulkGate
 from server.services.leases import Lease
 from server.services.ledger import RunKey
 from server.services.run_control import Cause, RunControl, Stop
+from server.services.runs import Assignment, Ending, EndingKind, Limits
 
 PROGRESS_EVERY_SECONDS = 10.0
 PARENT_CHECK_SECONDS = 1.0

@@ -14,10 +14,7 @@ import contextlib
 import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum, auto
-from typing import Any, Final, NamedTuple, assert_never
+from typing import Any, Final, assert_never
 
 import psycopg
 
@@ -26,9 +23,6 @@ from server.domain.breakers import Breaker, Outage, Pauses
 from server.domain.decisions import (
     BreakerCandidate,
     Decision,
-    MarkFailed,
-    MarkSent,
-    MarkUnknown,
     PauseSending,
     ReducePace,
     StopBroadcast,
@@ -36,15 +30,15 @@ from server.domain.decisions import (
     decide,
 )
 from server.domain.errors import RunLost
-from server.domain.messages import MessagePlan
 from server.domain.meters import RateMeter
 from server.domain.outcomes import Accepted, Ambiguous, Outcome
 from server.domain.pacing import Pacer, Slot
 from server.domain.states import RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
-from server.services.ledger import Claimed, Ledger, Pace, Result, RunKey, Standing
+from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
 from server.services.run_control import Cause, RunControl, Stop
 from server.services.run_ledger import RunLedger
+from server.services.runs import Assignment, Ending, EndingKind, Limits, result_of
 
 CLAIM_AHEAD_SECONDS: Final = 0.25
 # Outcomes of so long are written together: at 80 a second that is two rows a commit, at 10,000 two hundred.
@@ -57,52 +51,6 @@ UNPACED_CONCURRENCY: Final = 96
 # Where WhatsApp complains of the speed of a run that had no limit, the limit becomes the speed it had, at least this.
 LEAST_FOUND_RATE: Final = 10.0
 STOPPED_IN_FLIGHT: Final = "Clarion was stopped before WhatsApp answered."
-
-
-class EndingKind(StrEnum):
-    """How a run ended."""
-
-    EXHAUSTED = auto()  # nobody is left to send to
-    WAITING = auto()  # those who are left may be tried later
-    STOPPED = auto()  # something or somebody stopped it
-
-
-class Ending(NamedTuple):
-    """How a run ended. next_attempt_at: of WAITING. stop: of STOPPED."""
-
-    kind: EndingKind
-    next_attempt_at: datetime | None = None
-    stop: Stop | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What a run has to do, and with what.
-
-    rate_per_second: messages per second, None for no limit of ours. limited_by: what that rate comes from.
-    seen_count: recipients that ended before this run.
-    """
-
-    run: RunKey
-    holder: str
-    plan: MessagePlan
-    phone_number_id: str
-    token: str
-    rate_per_second: float | None
-    limited_by: str
-    seen_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The engine's constants, from the settings. Durations in seconds."""
-
-    batch_size: int
-    max_concurrency: int
-    max_attempts: int
-    max_batch_failures: int
-    lease_seconds: float
-    request_timeout_seconds: float
 
 
 class BroadcastWorker:
@@ -344,7 +292,7 @@ class BroadcastWorker:
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
             away_seconds=self._outage.away_seconds(now),
         )
-        self._results.append(_result(recipient, decision))
+        self._results.append(result_of(recipient, decision))
         self._obey(decision, now)
         if outage is not None:
             self._stop(outage)
@@ -470,31 +418,3 @@ async def _first(event: asyncio.Event, seconds: float) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(max(seconds, 0.001)):
             await event.wait()
-
-
-def _result(recipient: Claimed, decision: Decision) -> Result:
-    """What RECORD shall write of a recipient."""
-    match decision.verdict:
-        case MarkSent(message_id=message_id):
-            return Result(recipient.id, RecipientStatus.SENT, message_id=message_id)
-        case MarkFailed(code=code, message=message, suppress=suppress):
-            return Result(
-                recipient.id,
-                RecipientStatus.FAILED,
-                error_code=code,
-                error_message=message,
-                suppressed_phone=recipient.phone if suppress else None,
-            )
-        case TryAgain(delay_seconds=delay_seconds, code=code, message=message, uses_attempt=uses_attempt):
-            return Result(
-                recipient.id,
-                RecipientStatus.QUEUED,
-                error_code=code,
-                error_message=message,
-                unused=0 if uses_attempt else 1,
-                delay_seconds=delay_seconds,
-            )
-        case MarkUnknown(reason=reason):
-            return Result(recipient.id, RecipientStatus.UNKNOWN, error_message=reason)
-        case _:
-            assert_never(decision.verdict)
