@@ -1,0 +1,86 @@
+"""What a run is given, how it ends, and what it writes of one recipient: the words that the worker speaks in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum, auto
+from typing import NamedTuple, assert_never
+
+from server.domain.decisions import Decision, MarkFailed, MarkSent, MarkUnknown, TryAgain
+from server.domain.messages import MessagePlan
+from server.domain.states import RecipientStatus
+from server.services.ledger import Claimed, Result, RunKey
+from server.services.run_control import Stop
+
+
+class EndingKind(StrEnum):
+    """How a run ended."""
+
+    EXHAUSTED = auto()  # nobody is left to send to
+    WAITING = auto()  # those who are left may be tried later
+    STOPPED = auto()  # something or somebody stopped it
+
+
+class Ending(NamedTuple):
+    """How a run ended. next_attempt_at: of WAITING. stop: of STOPPED."""
+
+    kind: EndingKind
+    next_attempt_at: datetime | None = None
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a run has to do, and with what.
+
+    rate_per_second: messages per second, None for no limit of ours. limited_by: what that rate comes from.
+    seen_count: recipients that ended before this run.
+    """
+
+    run: RunKey
+    holder: str
+    plan: MessagePlan
+    phone_number_id: str
+    token: str
+    rate_per_second: float | None
+    limited_by: str
+    seen_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The engine's constants, from the settings. Durations in seconds."""
+
+    batch_size: int
+    max_concurrency: int
+    max_attempts: int
+    max_batch_failures: int
+    lease_seconds: float
+    request_timeout_seconds: float
+
+
+def result_of(recipient: Claimed, decision: Decision) -> Result:
+    """What RECORD shall write of a recipient."""
+    match decision.verdict:
+        case MarkSent(message_id=message_id):
+            return Result(recipient.id, RecipientStatus.SENT, message_id=message_id)
+        case MarkFailed(code=code, message=message, suppress=suppress):
+            return Result(
+                recipient.id,
+                RecipientStatus.FAILED,
+                error_code=code,
+                error_message=message,
+                suppressed_phone=recipient.phone if suppress else None,
+            )
+        case TryAgain(delay_seconds=delay_seconds, code=code, message=message, uses_attempt=uses_attempt):
+            return Result(
+                recipient.id,
+                RecipientStatus.QUEUED,
+                error_code=code,
+                error_message=message,
+                unused=0 if uses_attempt else 1,
+                delay_seconds=delay_seconds,
+            )
+        case MarkUnknown(reason=reason):
+            return Result(recipient.id, RecipientStatus.UNKNOWN, error_message=reason)
+        case _:
+            assert_never(decision.verdict)
