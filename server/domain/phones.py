@@ -3,14 +3,19 @@
 A number is taken when its length is possible in its country. Whether its digits are in use today is not asked: the
 ranges in any library are months old, and a person with a new number must not be dropped for that. WhatsApp itself says
 who is not there (131026).
+
+The library takes ten microseconds a number. Most numbers of a list are plain, and for those its rules come down to a
+length and a prefix: `_Rules` reads these from the library's own tables. Whatever is not plain goes to the library.
 """
 
 import re
 import unicodedata
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat, ValidationResult
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberFormat, ValidationResult
 
 NOT_A_NUMBER: Final = "not a phone number"
 NO_COUNTRY: Final = "no country code, and no default country"
@@ -19,7 +24,8 @@ TOO_SHORT: Final = "too short for a phone number"
 TOO_LONG: Final = "too long for a phone number"
 
 _CLEAN = re.compile(r"\+[1-9]\d{7,14}")
-_SCIENTIFIC = re.compile(r"\d[.,]\d+[eE]\+?\d+")
+_SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+")
+_SEPARATORS: Final = str.maketrans("", "", " -()")
 _LONGEST_WRITTEN = 64
 
 
@@ -34,8 +40,17 @@ def normalise(raw: str, default_country: str | None = None) -> str:
     default_country: two letters, for numbers that are written without a country code.
     Raises `ValueError` with a short plain reason.
     """
-    if not _CLEAN.fullmatch(raw):
-        raw = _tidy(raw)
+    if _CLEAN.fullmatch(raw):
+        return _plain_international(raw) or _by_the_library(raw, default_country)
+    digits = raw.translate(_SEPARATORS)
+    if default_country is not None and digits.isascii() and digits.isdecimal() and not digits.startswith("00"):
+        plain = _plain_national(digits, default_country)
+        if plain is not None:
+            return plain
+    return _by_the_library(_tidy(raw), default_country)
+
+
+def _by_the_library(raw: str, default_country: str | None) -> str:
     try:
         number = phonenumbers.parse(raw, default_country)
     except NumberParseException as error:
@@ -51,6 +66,85 @@ def normalise(raw: str, default_country: str | None = None) -> str:
             raise ValueError(TOO_SHORT)
         case _:
             raise ValueError(NOT_A_NUMBER)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What the library's tables say of the plain numbers of a country.
+
+    lengths: of numbers without country code and national prefix. national_prefix: what may have to be taken off.
+    general: every number of the country matches it.
+    """
+
+    code: str
+    lengths: frozenset[int]
+    national_prefix: re.Pattern[str]
+    is_prefix_rewritten: bool
+    international_prefix: re.Pattern[str]
+    general: re.Pattern[str]
+
+
+_NEVER: Final = re.compile(r"(?!)")
+
+
+@cache
+def _rules_of(country: str) -> _Rules | None:
+    table = PhoneMetadata.metadata_for_region(country)
+    if table is None or table.general_desc is None:
+        return None
+    code = str(phonenumbers.country_code_for_region(country))
+    # Lengths are looked up in the main country of a code: those of Canada in the tables of the USA.
+    main = PhoneMetadata.metadata_for_region(phonenumbers.region_code_for_country_code(int(code)))
+    lengths = _lengths(table) & _lengths(main) if main is not None else frozenset[int]()
+    return _Rules(
+        code=code,
+        lengths=lengths,
+        national_prefix=re.compile(table.national_prefix_for_parsing or _NEVER.pattern),
+        is_prefix_rewritten=bool(table.national_prefix_transform_rule),
+        international_prefix=re.compile(table.international_prefix or _NEVER.pattern),
+        general=re.compile(table.general_desc.national_number_pattern or _NEVER.pattern),
+    )
+
+
+def _lengths(table: PhoneMetadata) -> frozenset[int]:
+    """Digits that a number may have; numbers that work only inside a town are not among them."""
+    possible = table.general_desc.possible_length if table.general_desc is not None else ()
+    return frozenset(length for length in possible if length > 2)
+
+
+@cache
+def _rules_by_code(code: str) -> _Rules | None:
+    country = phonenumbers.region_code_for_country_code(int(code))
+    return _rules_of(country)  # None for codes without a country (satellites, 001) and codes that do not exist
+
+
+def _plain_international(raw: str) -> str | None:
+    """The number itself where it can be seen that the library would change nothing. None: ask the library.
+
+    No country code begins with another one, so the first that exists is the right one.
+    """
+    for end in (2, 3, 4):
+        rules = _rules_by_code(raw[1:end])
+        if rules is not None:
+            national = raw[end:]
+            if len(national) in rules.lengths and not rules.national_prefix.match(national):
+                return raw
+            return None
+    return None
+
+
+def _plain_national(digits: str, country: str) -> str | None:
+    """A number that was written without its country code, or None: ask the library."""
+    rules = _rules_of(country)
+    if rules is None or digits.startswith(rules.code) or rules.international_prefix.match(digits):
+        return None
+    prefix = rules.national_prefix.match(digits)
+    if prefix is not None:
+        # The library keeps a prefix that belongs to the number, and may put something in its place.
+        if rules.is_prefix_rewritten or any(prefix.groups()) or rules.general.fullmatch(digits):
+            return None
+        digits = digits[prefix.end() :]
+    return f"+{rules.code}{digits}" if len(digits) in rules.lengths else None
 
 
 def _tidy(raw: str) -> str:

@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
-from psycopg import Error as DriverError
+import psycopg
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from server.addresses import addresses
@@ -112,7 +112,7 @@ def _release_bulk_gate_lock(business_id: int) -> None:
     try:
         if BulkGate(business_id).release(addresses(settings()).database_url):
             _log.info(Event.GATE_RELEASED, business_id=business_id)
-    except (DriverError, ClarionError, OSError) as error:
+    except (psycopg.Error, ClarionError, OSError) as error:
         _log.warning(Event.GATE_RELEASE_FAILED, business_id=business_id, error=str(error).strip())
 
 
@@ -143,7 +143,7 @@ async def _start_or_resume(resources: Resources, broadcast: WhatsAppBroadcast) -
     except ClarionError as error:
         # The message cannot be built or sent at all: no template, no number, a token that cannot be read.
         await _hold(resources, broadcast, lease, Why(PauseReason.TEMPLATE, str(error)))
-    except (SQLAlchemyError, DriverError) as error:
+    except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError) as error:
         _log.error(Event.BROADCAST_ERROR, broadcast_id=broadcast.id, error=str(error).strip())
         raise RunLost from error  # the lease runs out, and the steward asks for another run
     except RunLost:

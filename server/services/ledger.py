@@ -203,7 +203,8 @@ NEXT_ATTEMPT: Final = """
 
 RENEW: Final = """
     /* ledger.renew
-       Why:  the lease of the run and the gate it stands behind live and die together.
+       Why:  the lease of the run and the gate it stands behind live and die together: who slept so long that another
+             broadcast of the business passed the gate has lost both.
        Cost: two single rows, every third of a lease. */
     WITH run AS (
         UPDATE whatsapp_broadcasts SET lease_expires_at = clock_timestamp() + %(seconds)s * interval '1 second'
@@ -212,8 +213,9 @@ RENEW: Final = """
     ), gate AS (
         UPDATE bulk_gates g SET expires_at = clock_timestamp() + %(seconds)s * interval '1 second'
           FROM run WHERE g.business_id = run.business_id AND g.broadcast_id = run.id AND g.holder = %(holder)s
+        RETURNING 1
     )
-    SELECT id FROM run
+    SELECT id FROM run WHERE EXISTS (SELECT FROM gate)
 """
 
 LOOK: Final = """

@@ -67,7 +67,7 @@ def result_of(recipient: Claimed, decision: Decision) -> Result:
             return Result(
                 recipient.id,
                 RecipientStatus.FAILED,
-                error_code=code,
+                error_code=_storable(code),
                 error_message=message,
                 suppressed_phone=recipient.phone if suppress else None,
             )
@@ -75,7 +75,7 @@ def result_of(recipient: Claimed, decision: Decision) -> Result:
             return Result(
                 recipient.id,
                 RecipientStatus.QUEUED,
-                error_code=code,
+                error_code=_storable(code),
                 error_message=message,
                 unused=0 if uses_attempt else 1,
                 delay_seconds=delay_seconds,
@@ -84,3 +84,8 @@ def result_of(recipient: Claimed, decision: Decision) -> Result:
             return Result(recipient.id, RecipientStatus.UNKNOWN, error_message=reason)
         case _:
             assert_never(decision.verdict)
+
+
+def _storable(code: int | None) -> int | None:
+    """Meta's codes have six digits; one that the column cannot hold stays in the message alone."""
+    return code if code is not None and abs(code) < 2**31 else None
