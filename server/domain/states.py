@@ -99,8 +99,9 @@ RULES: Final[Mapping[Move, Rule]] = {
     # From `running` as well: that is how a run takes over the row of a runner that died. The lease guards it.
     Move.RUN: _rule(_S.RUNNING, _S.QUEUED, _S.RUNNING),
     Move.YIELD: _rule(_S.QUEUED, _S.RUNNING),
-    # What a person does. `queued` too: it is as good as running to whoever watches.
-    Move.PAUSE: _rule(_S.PAUSED, _S.QUEUED, _S.RUNNING, _S.SCHEDULED),
+    # What a person does. `queued` too: it is as good as running to whoever watches. Not `scheduled`: a resume would
+    # start it before its time.
+    Move.PAUSE: _rule(_S.PAUSED, _S.QUEUED, _S.RUNNING),
     # What the engine does: WhatsApp or a limit stands in the way.
     Move.HOLD: _rule(_S.PAUSED, _S.QUEUED, _S.RUNNING),
     Move.RESUME: _rule(_S.QUEUED, _S.PAUSED),

@@ -1,43 +1,57 @@
 """A CSV file as a stream of people: whatever its encoding, delimiter and size, a line at a time.
 
 What is wrong with the whole file is a `BadInput`; what is wrong with one row is that row's own problem, and stops
-nobody else. Memory is bounded: a line longer than a megabyte is passed over, and its row says so.
+nobody else: after a quote that does not close, reading goes on at the next line. Memory is bounded: a line longer than
+a megabyte is passed over, and its row says so.
 """
 
-import codecs
 import csv
 import io
+import re
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
-
-from charset_normalizer import from_bytes
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.domain.errors import BadInput
+from server.services.encodings import encoding_of, marked_encoding
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 SAMPLE_BYTES: Final = 65_536
 LONGEST_LINE: Final = 1_000_000
-PHONE_COLUMNS: Final = (
-    "phone", "phone_number", "phonenumber", "phone number", "mobile", "mobile_number", "cell", "cellphone", "tel",
-    "telephone", "whatsapp", "whatsapp_number", "msisdn", "number", "to", "טלפון", "נייד", "هاتف", "teléfono",
-    "telefone", "celular", "téléphone", "telefon", "телефон",
+# As people write them, without case, spaces and signs.
+PHONE_COLUMNS: Final = frozenset(
+    (
+        "phone", "phonenumber", "phoneno", "mobile", "mobilephone", "mobilenumber", "mobileno", "cell", "cellphone",
+        "cellnumber", "tel", "telno", "telephone", "telephonenumber", "whatsapp", "whatsappnumber", "whatsappphone",
+        "msisdn", "טלפון", "נייד", "טלפוןנייד", "מספרטלפון", "מספרנייד", "סלולרי", "סלולארי", "פלאפון", "וואטסאפ",
+        "هاتف", "رقمالهاتف", "جوال", "teléfono", "telefono", "telefone", "celular", "móvil", "téléphone", "portable",
+        "telefon", "handy", "mobil", "телефон",
+    )
 )  # fmt: skip
+# These say it only where no other column does.
+POSSIBLE_PHONE_COLUMNS: Final = frozenset(("number", "to", "contact", "recipient", "מספר"))
 _DELIMITERS: Final = ",;\t|"
-_BOMS: Final = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _NOT_CSV: Final = (
     (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"%PDF", "a PDF"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"<", "a web page or XML"),
+    (b"{", "JSON"),
+    (b"[{", "JSON"),
 )
+_CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
 _NUL = "\x00"
+_TOO_LONG: Final = "it is longer than a megabyte"
+_TOO_LONG_MARK: Final = "\x00\x00\n"
+_UNREADABLE: Final = re.compile("[\x00\udc80-\udcff]")
+_LOOKS_LIKE_A_NUMBER: Final = re.compile(r"\+?\d[\d ()-]{6,}")
 
 
 class Row(NamedTuple):
@@ -55,81 +69,177 @@ class Row(NamedTuple):
 class CsvList:
     """A CSV file, opened: its columns are known, its people come as a stream, once.
 
-    columns: the names of all columns, in order. phone_column: which of them holds the number.
+    stream: the file's bytes; it need not be seekable. name: what to call it to people. columns: the names of all
+    columns, in order. phone_column: which of them holds the number.
+    Raises `BadInput` where it is no CSV file, its encoding cannot be made out, or no column holds the numbers.
     """
 
     def __init__(self, stream: io.RawIOBase, name: str, phone_column: str | None) -> None:
         self._name = name
-        buffered = io.BufferedReader(stream, SAMPLE_BYTES * 2)
-        sample = buffered.peek(SAMPLE_BYTES)[:SAMPLE_BYTES]
-        self._encoding = _encoding_of(sample, name)
-        self._text = io.TextIOWrapper(buffered, encoding=self._encoding, newline="")
-        header_line, self._first_line = "\n", 1
-        with self._readable():
-            while header_line and not header_line.strip():
-                header_line = self._text.readline(LONGEST_LINE)
-                self._first_line += 1
-        if not header_line:
-            raise BadInput(f"{name} is empty.")
-        self._delimiter = max(_DELIMITERS, key=header_line.count)
-        header = next(csv.reader([header_line], delimiter=self._delimiter))
-        self.columns = [column.strip() or f"column {place}" for place, column in enumerate(header, 1)]
+        try:
+            start, rest = _start_of(stream)
+        except OSError as error:
+            raise BadInput(f"{name} cannot be read: {error.strerror or error}.") from error
+        _refuse_what_is_no_csv(start, name)
+        self._encoding = marked_encoding(start) or encoding_of(_sample(start, stream))
+        if self._encoding is None:
+            raise BadInput(f"The encoding of {name} cannot be made out. Save it as CSV (UTF-8) and try again.")
+        buffered = io.BufferedReader(rest, SAMPLE_BYTES)
+        # What cannot be read stays in the text as a mark, and its row is rejected.
+        text = io.TextIOWrapper(buffered, encoding=self._encoding, errors="surrogateescape", newline="")
+        self._lines = _Lines(text, self._encoding, name)
+        self._delimiter = self._find_delimiter()
+        self.columns = self._read_columns()
         self._phone_place = _phone_place(self.columns, phone_column, name)
         self.phone_column = self.columns[self._phone_place]
 
     def __iter__(self) -> Iterator[Row]:
-        reader = csv.reader(self._lines(), delimiter=self._delimiter)
+        lines = self._lines
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
         while True:
-            line = reader.line_num + self._first_line
+            lines.begin_row()
             try:
-                with self._readable():
-                    fields = next(reader)
+                fields = next(reader)
             except StopIteration:
                 return
-            except csv.Error:
-                last = reader.line_num + self._first_line - 1
-                yield Row(line, "", {}, f"a quote that opens here never closes (lines {line} to {last})")
+            except csv.Error as error:
+                problem = _in_words(error, lines.taken_count)
+                lines.give_back_all_but_the_first()
+                yield Row(lines.number, "", {}, problem)
                 continue
-            if any(field.strip() for field in fields):
-                yield self._row(line, fields)
+            if any(fields) and any(map(str.strip, fields)):
+                yield self._row(lines, fields)
 
-    def _row(self, line: int, fields: list[str]) -> Row:
+    def _row(self, lines: "_Lines", fields: list[str]) -> Row:
         phone = fields[self._phone_place].strip() if len(fields) > self._phone_place else ""
-        if any(_NUL in field for field in fields):
-            return Row(line, "", {}, "it has a NUL character, or is longer than a megabyte")
+        if lines.problem is not None:
+            return Row(lines.number, _UNREADABLE.sub("", phone), {}, lines.problem)
         if len(fields) != len(self.columns):
-            return Row(line, phone, {}, f"it has {len(fields)} fields, and there are {len(self.columns)} columns")
-        return Row(line, phone, dict(zip(self.columns, map(str.strip, fields), strict=True)))
+            has = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+            return Row(lines.number, phone, {}, f"it has {has}, and there are {len(self.columns)} columns")
+        return Row(lines.number, phone, dict(zip(self.columns, map(str.strip, fields), strict=True)))
 
-    def _lines(self) -> Iterator[str]:
-        """The lines, each of bounded length: of one that is longer only a mark is left."""
-        while line := self._text.readline(LONGEST_LINE):
+    def _find_delimiter(self) -> str:
+        """By the first line that says something; `sep=;` above the header is how Excel writes it."""
+        for line in self._lines:
+            said = line.strip().strip('"')
+            if said.startswith("sep=") and len(said) == 5:
+                return said[4]
+            if said:
+                self._lines.give_back()
+                return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter))))
+        raise BadInput(f"{self._name} is empty.")
+
+    def _read_columns(self) -> list[str]:
+        try:
+            header = next(csv.reader(self._lines, delimiter=self._delimiter, strict=True), None)
+        except csv.Error as error:
+            raise BadInput(
+                f"The names of the columns of {self._name} cannot be read: {_in_words(error, self._lines.taken_count)}."
+            ) from error
+        if header is None:
+            raise BadInput(f"{self._name} is empty.")
+        if self._lines.problem is not None:
+            raise BadInput(f"The names of the columns of {self._name} cannot be read: {self._lines.problem}.")
+        return [" ".join(column.split()) or f"column {place}" for place, column in enumerate(header, 1)]
+
+
+class _Lines:
+    """The lines of a text, each of bounded length. Those of the row in hand can be given back.
+
+    number: the line at which the row in hand begins, from 1. problem: what is wrong with its characters.
+    """
+
+    def __init__(self, text: io.TextIOWrapper, encoding: str, name: str) -> None:
+        self._text, self._encoding, self._name = text, encoding, name
+        self._taken: list[str] = []
+        self._given_back: deque[str] = deque()
+        self.number = 1
+        self.problem: str | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._given_back.popleft() if self._given_back else self._read()
+        if not line:
+            raise StopIteration
+        self._taken.append(line)
+        if _NUL in line or not line.isascii():
+            self.problem = self.problem or self._problem_with(line)
+        return line
+
+    @property
+    def taken_count(self) -> int:
+        """Lines of the row in hand."""
+        return len(self._taken)
+
+    def begin_row(self) -> None:
+        """What was taken is done with."""
+        self.number += len(self._taken)
+        self._taken.clear()
+        self.problem = None
+
+    def give_back(self) -> None:
+        """Take the last line again."""
+        self._given_back.appendleft(self._taken.pop())
+        self.begin_row()
+
+    def give_back_all_but_the_first(self) -> None:
+        """Take again what a quote that does not close has swallowed."""
+        self._given_back.extendleft(reversed(self._taken[1:]))
+        del self._taken[1:]
+
+    def _read(self) -> str:
+        try:
+            line = self._text.readline(LONGEST_LINE)
             if len(line) == LONGEST_LINE and not line.endswith(("\n", "\r")):
                 while (more := self._text.readline(LONGEST_LINE)) and not more.endswith(("\n", "\r")):
                     pass
-                line = f"{_NUL}\n"
-            yield line
-
-    def _readable(self) -> "_InWords":
-        return _InWords(self._name, self._encoding)
-
-
-class _InWords:
-    """Turns what goes wrong while a file is read into words."""
-
-    def __init__(self, name: str, encoding: str) -> None:
-        self._name, self._encoding = name, encoding
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, UnicodeError):
+                return _TOO_LONG_MARK
+        except UnicodeError as error:
+            place = self.number + len(self._taken)
             raise BadInput(
-                f"{self._name} cannot be read as {self._encoding}: {error}. Save it as UTF-8 and try again."
+                f"{self._name} cannot be read as {self._encoding} around line {place}. Save it as CSV (UTF-8) and try "
+                "again."
             ) from error
-        if isinstance(error, OSError):
+        except OSError as error:
             raise BadInput(f"{self._name} cannot be read: {error.strerror or error}.") from error
+        return line
+
+    def _problem_with(self, line: str) -> str | None:
+        unreadable = _UNREADABLE.search(line)
+        if unreadable is None:
+            return None
+        if line == _TOO_LONG_MARK:
+            return _TOO_LONG
+        return "it has a NUL character" if unreadable[0] == _NUL else f"it cannot be read as {self._encoding}"
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream whose beginning was read already, as if it had not been."""
+
+    def __init__(self, start: bytes, stream: io.RawIOBase) -> None:
+        self._start, self._stream = memoryview(start), stream
+
+    def readable(self) -> bool:
+        """Whether it can be read: yes."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int | None:
+        """Fill the buffer, the beginning first."""
+        if not self._start:
+            return self._stream.readinto(buffer)
+        room = memoryview(buffer)
+        size = min(len(room), len(self._start))
+        room[:size] = self._start[:size]
+        self._start = self._start[size:]
+        return size
+
+    def close(self) -> None:
+        """Close it and what it reads from."""
+        self._stream.close()
+        super().close()
 
 
 def open_csv(source: Path | str, phone_column: str | None = None) -> CsvList:
@@ -146,49 +256,74 @@ def open_csv(source: Path | str, phone_column: str | None = None) -> CsvList:
         stream = path.open("rb", buffering=0)
     except FileNotFoundError as error:
         raise BadInput(f"There is no file {path}.") from error
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise BadInput(f"{path} cannot be read: {reason or error}.") from error
     return CsvList(stream, str(path), phone_column)
 
 
-def _encoding_of(sample: bytes, name: str) -> str:
-    if not sample.strip():
+def _start_of(stream: io.RawIOBase) -> tuple[bytes, io.RawIOBase]:
+    """The first bytes, and a stream of everything. A pipe gives what it has, so it is asked until there is enough."""
+    start = b""
+    while len(start) < SAMPLE_BYTES and (more := stream.read(SAMPLE_BYTES - len(start))):
+        start += more
+    return start, _Rejoined(start, stream)
+
+
+def _sample(start: bytes, stream: io.RawIOBase) -> bytes:
+    """Bytes that show the encoding: the first ones, or those around the first beyond ASCII where they can be sought."""
+    if not start.isascii() or not stream.seekable():
+        return start
+    back_to, block = stream.tell(), start
+    while block and block.isascii():
+        block = stream.read(SAMPLE_BYTES) or b""
+    stream.seek(back_to)
+    return block
+
+
+def _refuse_what_is_no_csv(start: bytes, name: str) -> None:
+    if not start.strip():
         raise BadInput(f"{name} is empty.")
     for magic, what in _NOT_CSV:
-        if sample.startswith(magic):
+        if start.startswith(magic):
             raise BadInput(f"{name} is {what}, not a CSV file. Save it as CSV (UTF-8) and try again.")
-    for bom, encoding in _BOMS:
-        if sample.startswith(bom):
-            return encoding
-    if b"\x00" in sample[:1024]:
+    head = start[:1024]
+    if marked_encoding(start) is None and len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 10:
         raise BadInput(f"{name} is a binary file, not a CSV file.")
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(sample)
-    except UnicodeDecodeError:
-        best = from_bytes(sample).best()
-        if best is None:
-            raise BadInput(f"The encoding of {name} cannot be made out. Save it as UTF-8 and try again.") from None
-        return best.encoding
-    return "utf-8"
+
+
+def _in_words(error: csv.Error, lines_count: int) -> str:
+    if lines_count > 1 or "end of data" in str(error):
+        return "a quote that opens in it is not closed, or not where a field ends"
+    if "limit" in str(error):
+        return f"it has a field longer than {csv.field_size_limit()} characters"
+    return "it has a quote where none can be"
 
 
 def _phone_place(columns: Sequence[str], wanted: str | None, name: str) -> int:
-    lowered = [column.lower() for column in columns]
+    lowered = [column.casefold() for column in columns]
     twice = sorted({column for column in lowered if lowered.count(column) > 1})
     if twice:
         raise BadInput(f'{name} has two columns named "{twice[0]}". Give each its own name.')
     there_are = f"There is: {', '.join(columns)}."
     if wanted is not None:
-        if wanted.lower() not in lowered:
+        if wanted.strip().casefold() not in lowered:
             raise BadInput(f'{name} has no column "{wanted}". {there_are}', pointer="--phone-column")
-        return lowered.index(wanted.lower())
-    found = [lowered.index(column) for column in PHONE_COLUMNS if column in lowered]
-    if not found:
+        return lowered.index(wanted.strip().casefold())
+    squeezed = [re.sub(r"[\W_]+", "", column) for column in lowered]
+    found = [place for place, column in enumerate(squeezed) if column in PHONE_COLUMNS]
+    found = found or [place for place, column in enumerate(squeezed) if column in POSSIBLE_PHONE_COLUMNS]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        both = " and ".join(columns[place] for place in found[:2])
         raise BadInput(
-            f"{name} has no phone column. {there_are} Name the one that holds the numbers: --phone-column NAME.",
+            f"{name} has two columns that may hold the numbers, {both}. Say which: --phone-column NAME.",
             pointer="--phone-column",
         )
-    if len(found) > 1 and "phone" not in lowered:
-        both = " and ".join(columns[place] for place in found[:2])
-        raise BadInput(f"{name} has two columns that may hold the numbers, {both}. Say which: --phone-column NAME.")
-    return found[0]
+    if any(map(_LOOKS_LIKE_A_NUMBER.fullmatch, columns)):
+        raise BadInput(f"{name} begins with a number where the names of its columns should be. Add a line above: phone")
+    raise BadInput(
+        f"{name} has no phone column. {there_are} Name the one that holds the numbers: --phone-column NAME.",
+        pointer="--phone-column",
+    )

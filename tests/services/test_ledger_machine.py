@@ -1,0 +1,161 @@
+"""Any order of claims, answers, crashes, pauses, cancels and opt-outs keeps the promises of the ledger.
+
+Hypothesis drives the real ledger on real PostgreSQL and holds it against a model of ten lines: who may have got the
+message. Whoever may have got it, and is not known to have been refused, must never be claimed again.
+"""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from psycopg import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from server.database import plain_connection, sqlalchemy_url
+from server.domain.states import FINAL, Actor, Move, RecipientStatus
+from server.services import broadcasts, leases, steward, suppressions
+from server.services.ledger import Claimed, Ledger, Pace, Result, RunKey
+from tests.support.books import assert_counters_equal_rows
+from tests.support.builders import LEASE_SECONDS, Made, a_broadcast, a_business, run_out_of_lease
+
+PEOPLE = 9
+PACE = Pace(1.0, "your_rate")
+AT_ONCE = steward.Policy(unknown_grace_seconds=0, unknown_max_wait_seconds=0)
+OUTCOMES = {
+    "sent": Result(0, RecipientStatus.SENT, message_id="wamid.x"),
+    "failed": Result(0, RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),
+    "retry": Result(0, RecipientStatus.QUEUED, error_code=131000, error_message="again"),
+    "unknown": Result(0, RecipientStatus.UNKNOWN, error_message="no answer"),
+    "unsent": Result(0, RecipientStatus.QUEUED, unused=1),
+}
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """One broadcast, at most one runner, and everything that can happen to them."""
+
+    database_url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.engine: AsyncEngine = create_async_engine(sqlalchemy_url(self.database_url))
+        self.connection: AsyncConnection[Any] = self.do(plain_connection(self.database_url))
+        self.broadcast: Made = self.do(self._make())
+        self.run: RunKey | None = None
+        self.in_flight: list[Claimed] = []
+        self.may_have_got_it: set[int] = set()
+
+    def do(self, story: Any) -> Any:
+        """Run a coroutine to its end."""
+        return self.loop.run_until_complete(story)
+
+    async def _make(self) -> Made:
+        number = id(self)
+        return await a_broadcast(self.engine, PEOPLE, tenant=await a_business(self.engine, f"Business{number}"))
+
+    async def _in_transaction(self, work: Any) -> Any:
+        async with self.engine.begin() as connection:
+            return await work(connection)
+
+    def transact(self, work: Any) -> Any:
+        """Do something in a transaction of its own."""
+        return self.do(self._in_transaction(work))
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the present run."""
+        assert self.run is not None
+        return Ledger(self.connection, self.run)
+
+    @precondition(lambda self: self.run is None)
+    @rule()
+    def a_runner_comes(self) -> None:
+        lease = self.transact(lambda c: leases.take(c, self.broadcast.id, LEASE_SECONDS))
+        if lease is not None:
+            self.run = RunKey(self.broadcast.id, self.broadcast.business_id, lease.epoch)
+
+    @precondition(lambda self: self.run is not None)
+    @rule(wanted=st.integers(1, 4))
+    def it_claims(self, wanted: int) -> None:
+        claimed = self.do(self.ledger.claim(wanted)) or []
+        assert not {recipient.id for recipient in claimed} & self.may_have_got_it
+        self.in_flight += claimed
+
+    @precondition(lambda self: self.in_flight)
+    @rule(kind=st.sampled_from(sorted(OUTCOMES)), count=st.integers(1, 3))
+    def answers_are_recorded(self, kind: str, count: int) -> None:
+        ended, self.in_flight = self.in_flight[:count], self.in_flight[count:]
+        outcome = OUTCOMES[kind]
+        results = [
+            Result(r.id, outcome.status, outcome.message_id, outcome.error_code, outcome.error_message, outcome.unused)
+            for r in ended
+        ]
+        if kind in {"sent", "unknown"}:
+            self.may_have_got_it |= {result.id for result in results}
+        # Whatever is still in flight may be among the smallest ids: settle nothing that is not certain.
+        self.do(self.ledger.record(results, PACE, 0))
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def the_runner_dies(self) -> None:
+        self.may_have_got_it |= {recipient.id for recipient in self.in_flight}
+        self.in_flight, self.run = [], None
+        self.transact(lambda c: run_out_of_lease(c, self.broadcast.id))
+
+    @precondition(lambda self: self.run is not None and not self.in_flight)
+    @rule()
+    def the_runner_yields(self) -> None:
+        assert self.run is not None
+        epoch, self.run = self.run.epoch, None
+        self.transact(lambda c: broadcasts.make(c, self.broadcast.id, Move.YIELD, by=Actor.ENGINE, epoch=epoch))
+        self.transact(lambda c: run_out_of_lease(c, self.broadcast.id))
+
+    @rule(move=st.sampled_from([Move.PAUSE, Move.RESUME]))
+    def a_person_pauses_or_resumes(self, move: Move) -> None:
+        self.transact(lambda c: broadcasts.make(c, self.broadcast.id, move, by=Actor.USER))
+
+    @rule(number=st.integers(1, PEOPLE))
+    def somebody_opts_out(self, number: int) -> None:
+        phone = f"+97250{number:07d}"
+        self.transact(lambda c: suppressions.suppress(c, self.broadcast.business_id, phone, "said STOP"))
+
+    @precondition(lambda self: self.run is None)
+    @rule()
+    def a_person_cancels(self) -> None:
+        async def cancel(connection: Any) -> None:
+            row = assert_counters_equal_rows(self.database_url, self.broadcast.id).row
+            if row["status"] not in FINAL:
+                await broadcasts.request_cancel(connection, self.broadcast.id, by=Actor.USER)
+
+        self.transact(cancel)
+        self.transact(lambda c: broadcasts.finish_cancel(c, self.broadcast.id))
+
+    @rule()
+    def the_steward_goes_round(self) -> None:
+        self.do(steward.go_round(self.engine, AT_ONCE))
+
+    @invariant()
+    def the_counters_equal_the_rows(self) -> None:
+        books = assert_counters_equal_rows(self.database_url, self.broadcast.id)
+        if books.row["status"] == "cancelled":
+            assert books.statuses["queued"] == 0
+
+    def teardown(self) -> None:
+        """Close what the machine opened."""
+        self.do(self.connection.close())
+        self.do(self.engine.dispose())
+        self.loop.close()
+
+
+@pytest.mark.timeout(280)
+def test_any_order_of_events_keeps_the_promises(database_url: str) -> None:
+    LedgerMachine.database_url = database_url
+    run_state_machine_as_test(
+        LedgerMachine,
+        settings=settings(
+            max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
