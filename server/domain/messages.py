@@ -22,8 +22,19 @@ LONGEST_TEXT: Final = 4_096
 LONGEST_CALLBACK: Final = 512
 MEDIA: Final = ("image", "video", "document")
 
+# Parts of a template whose parameters a broadcast has no words for.
+_NOT_SENT: Final[Mapping[str, str]] = {
+    "CAROUSEL": "a carousel",
+    "LIMITED_TIME_OFFER": "a limited-time offer",
+    "product": "a product as its header",
+    "gif": "a GIF as its header",
+    "MPM": "a button that lists products",
+    "SPM": "a button that shows a product",
+    "FLOW": "a button that opens a flow",
+}
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 _UNFIT = re.compile(r"[\r\n\t\v\f]+| {5,}")
+_LEGAL_IN_URLS: Final = "%/:?#[]@!$&'()*+,;=~"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -31,7 +42,8 @@ _encode = msgspec.json.Encoder().encode
 class Value:
     """A text that differs from person to person: literal parts and columns, in turn.
 
-    parts: (text, is_column). is_url: the columns' values are percent-encoded, the literal parts are not.
+    parts: (text, is_column). is_url: the columns' values are percent-encoded; of the literal parts only what can stand
+    in no URL, such as a space.
     """
 
     parts: tuple[tuple[str, bool], ...]
@@ -42,7 +54,9 @@ class Value:
     def parse(cls, text: str, *, is_url: bool = False, is_free_text: bool = False) -> "Value":
         """Read a value as a person wrote it, `Hi {{first_name}}`."""
         split = _PLACEHOLDER.split(text)
-        parts = ((part, index % 2 == 1) for index, part in enumerate(split) if part)
+        parts = [(part, index % 2 == 1) for index, part in enumerate(split) if part]
+        if is_url:
+            parts = [(part if is_column else quote(part, safe=_LEGAL_IN_URLS), is_column) for part, is_column in parts]
         return cls(tuple(parts), is_url, is_free_text)
 
     @property
@@ -127,12 +141,17 @@ def plan_template(
     wanted = message.get("template")
     if not isinstance(wanted, Mapping):
         raise BadInput("A template message needs a template.", pointer="/template")
-    shape = _Shape.of(components)
-    problems = [*_variable_problems(wanted, shape), *_header_problems(wanted, shape), *_button_problems(wanted, shape)]
+    is_named = parameter_format.upper() == "NAMED"
+    shape = _Shape.of(components, is_named=is_named)
+    problems = [
+        *shape.problems,
+        *_variable_problems(wanted, shape),
+        *_header_problems(wanted, shape),
+        *_button_problems(wanted, shape),
+    ]
     if problems:
         raise BadInput("The message does not fit the template.", problems=problems)
-    is_named = parameter_format.upper() == "NAMED"
-    parts = [*_header(wanted, shape, is_named), *_body(wanted, shape, is_named), *_buttons(wanted, shape)]
+    parts = [*_header(wanted, shape), *_body(wanted, shape), *_buttons(wanted, shape)]
     head = {"name": wanted["name"], "language": {"code": wanted["language"]}}
     opening = b'","type":"template","template":' + _encode(head)[:-1]
     if not parts:
@@ -146,32 +165,48 @@ def plan_template(
 class _Shape:
     """What a template asks for."""
 
-    body: tuple[str, ...]  # names of the variables of its body, in order
+    is_named: bool
+    body: tuple[str, ...]  # names of the variables of its body, in the order of its parameters
     header_kind: str  # text, image, video, document, location, or empty
     header_variable: str | None
     buttons: tuple[Mapping[str, Any], ...]
+    problems: tuple[Problem, ...]  # what it has that no message of ours can fill
 
     @classmethod
-    def of(cls, components: Sequence[Mapping[str, Any]]) -> "_Shape":
+    def of(cls, components: Sequence[Mapping[str, Any]], *, is_named: bool) -> "_Shape":
         by_type = {str(component.get("type", "")).upper(): component for component in components}
         header = by_type.get("HEADER", {})
+        in_body = _variables_of(by_type.get("BODY", {}).get("text", ""))
         in_header = _variables_of(header.get("text", ""))
+        kind = str(header.get("format", "")).lower()
+        buttons = tuple(by_type.get("BUTTONS", {}).get("buttons", ()))
         return cls(
-            body=tuple(_variables_of(by_type.get("BODY", {}).get("text", ""))),
-            header_kind=str(header.get("format", "")).lower(),
+            is_named=is_named,
+            # {{2}} may stand before {{1}} in a translation; the first parameter still fills {{1}}.
+            body=tuple(in_body if is_named else sorted(in_body, key=lambda name: (len(name), name))),
+            header_kind=kind,
             header_variable=in_header[0] if in_header else None,
-            buttons=tuple(by_type.get("BUTTONS", {}).get("buttons", ())),
+            buttons=buttons,
+            problems=tuple(
+                Problem("/template/name", f"The template has {_NOT_SENT[part]}, which cannot be sent yet.")
+                for part in dict.fromkeys((*by_type, kind, *map(_kind_of, buttons)))
+                if part in _NOT_SENT
+            ),
         )
 
     def button_needs_value(self, index: int) -> bool:
         """Whether a button cannot be sent without a value: a URL that ends in a variable, a code to copy."""
         button = self.buttons[index]
-        kind = str(button.get("type", "")).upper()
-        return kind == "COPY_CODE" or (kind == "URL" and bool(_variables_of(button.get("url", ""))))
+        kind = _kind_of(button)
+        return kind in ("COPY_CODE", "OTP") or (kind == "URL" and bool(_variables_of(button.get("url", ""))))
 
     def button_takes_value(self, index: int) -> bool:
         """Whether a value can be given: besides those that need one, the payload of a quick reply."""
-        return self.button_needs_value(index) or str(self.buttons[index].get("type", "")).upper() == "QUICK_REPLY"
+        return self.button_needs_value(index) or _kind_of(self.buttons[index]) == "QUICK_REPLY"
+
+
+def _kind_of(button: Mapping[str, Any]) -> str:
+    return str(button.get("type", "")).upper()
 
 
 def _variables_of(text: str) -> list[str]:
@@ -207,8 +242,8 @@ def _header_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Probl
     value = header.get(needed)
     if not value:
         yield Problem("/template/header", f"The template needs a header: {_example_of(needed)}.")
-    elif needed in MEDIA and not (isinstance(value, Mapping) and (value.get("link") or value.get("id"))):
-        yield Problem(f"/template/header/{needed}", f"The {needed} needs a link or an id.")
+    elif needed in MEDIA and not (isinstance(value, Mapping) and bool(value.get("link")) != bool(value.get("id"))):
+        yield Problem(f"/template/header/{needed}", f"The {needed} needs a link or an id, one of them.")
 
 
 def _example_of(kind: str) -> str:
@@ -237,16 +272,18 @@ def _listed(names: Iterable[str]) -> str:
 # --- what is built
 
 
-def _body(wanted: Mapping[str, Any], shape: _Shape, is_named: bool) -> Iterator[list[Segment]]:
+def _body(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
     if shape.body:
-        parameters = [_text_parameter(wanted["variables"][name], name if is_named else None) for name in shape.body]
+        parameters = [
+            _text_parameter(wanted["variables"][name], name if shape.is_named else None) for name in shape.body
+        ]
         yield [b'{"type":"body","parameters":[', *_joined(parameters), b"]}"]
 
 
-def _header(wanted: Mapping[str, Any], shape: _Shape, is_named: bool) -> Iterator[list[Segment]]:
+def _header(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
     header = wanted.get("header") or {}
     if shape.header_variable:
-        name = shape.header_variable if is_named else None
+        name = shape.header_variable if shape.is_named else None
         yield [b'{"type":"header","parameters":[', *_text_parameter(header["text"], name), b"]}"]
     elif shape.header_kind == "location":
         yield [_encode({"type": "header", "parameters": [{"type": "location", "location": header["location"]}]})]
@@ -266,14 +303,23 @@ def _buttons(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]
         value = given.get(str(index))
         if value is None:
             continue
-        kind = str(button.get("type", "")).lower()
-        parameter = {"url": "text", "quick_reply": "payload", "copy_code": "coupon_code"}[kind]
-        opening = f'{{"type":"button","sub_type":"{kind}","index":"{index}","parameters":[{{"type":"{parameter}",'
+        sub_type, parameter = _BUTTON_PARAMETERS[_kind_of(button)]
+        opening = f'{{"type":"button","sub_type":"{sub_type}","index":"{index}","parameters":[{{"type":"{parameter}",'
+        in_url = _variables_of(button.get("url", ""))
+        name = b'"parameter_name":' + _encode(in_url[0]) + b"," if shape.is_named and in_url else b""
         yield [
-            f'{opening}"{parameter}":'.encode(),
-            Value.parse(str(value), is_url=kind == "url"),
+            opening.encode() + name + f'"{parameter}":'.encode(),
+            Value.parse(str(value), is_url=sub_type == "url"),
             b"}]}",
         ]
+
+
+_BUTTON_PARAMETERS: Final = {
+    "URL": ("url", "text"),
+    "OTP": ("url", "text"),  # its code goes where the suffix of a URL goes
+    "QUICK_REPLY": ("quick_reply", "payload"),
+    "COPY_CODE": ("copy_code", "coupon_code"),
+}
 
 
 def _text_parameter(value: object, name: str | None) -> list[Segment]:

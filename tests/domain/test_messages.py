@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,53 @@ def test_a_named_template_names_its_parameters() -> None:
     assert component["parameters"] == [{"type": "text", "parameter_name": "first_name", "text": "Dana"}]
 
 
+def test_parameters_come_in_the_order_of_their_numbers_not_of_the_text() -> None:
+    body = {"type": "BODY", "text": "Order {{2}} is on its way to you, {{1}}. {{2}}!"}
+    plan = plan_template(a_template(variables=COLUMNS), [body], "POSITIONAL")
+    (component,) = rendered(plan, DANA)["template"]["components"]
+    assert [parameter["text"] for parameter in component["parameters"]] == ["Dana", "Order A-17"]
+
+
+def test_a_named_url_names_its_parameter_too() -> None:
+    button = {"type": "URL", "text": "Track", "url": "https://x.example/{{order}}"}
+    template: list[dict[str, Any]] = [{"type": "BODY", "text": "Hello"}, {"type": "BUTTONS", "buttons": [button]}]
+    plan = plan_template(a_template(buttons={"0": "spring sale/{{order_id}}"}), template, "NAMED")
+    (component,) = rendered(plan, DANA)["template"]["components"]
+    assert component["parameters"] == [{"type": "text", "parameter_name": "order", "text": "spring%20sale/A-17"}]
+
+
+def test_a_one_time_code_fills_its_button_as_well() -> None:
+    template: list[dict[str, Any]] = [
+        {"type": "BODY", "text": "*{{1}}* is your code."},
+        {"type": "BUTTONS", "buttons": [{"type": "OTP", "otp_type": "COPY_CODE", "text": "Copy"}]},
+    ]
+    message = a_template(variables={"1": "{{code}}"}, buttons={"0": "{{code}}"})
+    button = rendered(plan_template(message, template, "POSITIONAL"), {"code": "4711"})["template"]["components"][1]
+    assert button == {
+        "type": "button",
+        "sub_type": "url",
+        "index": "0",
+        "parameters": [{"type": "text", "text": "4711"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"type": "CAROUSEL", "cards": []}, "a carousel"),
+        ({"type": "LIMITED_TIME_OFFER"}, "a limited-time offer"),
+        ({"type": "HEADER", "format": "PRODUCT"}, "a product as its header"),
+        ({"type": "BUTTONS", "buttons": [{"type": "MPM", "text": "See"}]}, "a button that lists products"),
+    ],
+)
+def test_a_template_that_no_broadcast_can_fill_is_refused_before_anybody_is_messaged(
+    part: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        plan_template(a_template(), [{"type": "BODY", "text": "Hello"}, part], "POSITIONAL")
+    assert caught.value.problems[0] == ("/template/name", f"The template has {named}, which cannot be sent yet.")
+
+
 def test_a_template_without_parameters_has_no_components() -> None:
     plan = plan_template(a_template(), [{"type": "BODY", "text": "Hello"}], "POSITIONAL")
     assert "components" not in rendered(plan, {})["template"]
@@ -123,6 +171,30 @@ def test_whatever_the_values_the_body_is_json_and_holds_them(first_name: str, or
     plan = plan_text({"text": {"body": "{{first_name}}|{{order_id}}"}})
     body = rendered(plan, {"first_name": first_name, "order_id": order_id})
     assert body["text"]["body"] == f"{first_name}|{order_id}"
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["first_name", "order_id"]), st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+    ),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="{}"), max_size=30),
+)
+def test_whatever_the_values_a_template_gets_them_fit_for_whatsapp(variables: dict[str, str], literal: str) -> None:
+    message = a_template(
+        variables={"1": "{{first_name}}", "2": literal + "{{order_id}}"},
+        header={"image": {"link": "https://cdn.example/{{order_id}}.png"}},
+        buttons={"1": "{{first_name}}"},
+    )
+    plan = plan_template(message, SALE, "POSITIONAL")
+    header, body, button = rendered(plan, variables)["template"]["components"]
+    first_name, order_id = variables.get("first_name", ""), variables.get("order_id", "")
+    texts = [parameter["text"] for parameter in body["parameters"]]
+    for text, given_text in zip(texts, [first_name, literal + order_id], strict=True):
+        assert not set("\r\n\t") & set(text)
+        assert " " * 5 not in text
+        assert "".join(text.split()) == "".join(given_text.split())
+    assert unquote(button["parameters"][0]["text"]) == first_name
+    assert unquote(header["parameters"][0]["image"]["link"]) == f"https://cdn.example/{order_id}.png"
 
 
 def test_a_text_that_is_too_long_is_refused() -> None:
