@@ -63,6 +63,7 @@ def _languages() -> Iterator[_Language]:
     greek = _from_to("\u03b1", "\u03c9") + "άέήίόύώϊϋΐΰ"
     yield _Language(frozenset(greek), ("cp1253",), is_latin=False)
     yield _Language(frozenset(_from_to("ء", "غ") + _from_to("ـ", "ي") + "پچژگ"), ("cp1256",), is_latin=False)
+    yield _Language(frozenset(_from_to("가", "힣")), ("cp949",), is_latin=False)
 
 
 # A list of people from all of western Europe fits no one alphabet: asked only after every one of them.
@@ -143,5 +144,4 @@ def _by_statistics(sample: bytes) -> str | None:
     best = from_bytes(sample).best()
     if best is None:
         return None
-    is_sure = best.percent_coherence > 0 or (best.multi_byte_usage > 0 and best.percent_chaos == 0)
-    return best.encoding if is_sure else None
+    return best.encoding if best.percent_coherence > 0 else None

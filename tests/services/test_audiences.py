@@ -126,7 +126,7 @@ def test_quoted_fields_may_hold_delimiters_and_line_breaks(tmp_path: Path) -> No
 def test_a_row_with_too_few_fields_is_that_rows_problem(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "phone,first_name\n+1\n+2,Noam\n+3,x,y\n")
     assert [row.problem for row in rows] == [
-        "it has 1 fields, and there are 2 columns",
+        "it has 1 field, and there are 2 columns",
         None,
         "it has 3 fields, and there are 2 columns",
     ]
@@ -134,15 +134,15 @@ def test_a_row_with_too_few_fields_is_that_rows_problem(tmp_path: Path) -> None:
 
 def test_a_line_without_end_is_passed_over_in_bounded_memory(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, "phone,first_name\n+1," + "x" * 5_000_000 + "\n+2,Noam\n")
-    assert [row.problem for row in rows] == ["it has a NUL character, or is longer than a megabyte", None]
+    assert [row.problem for row in rows] == ["it is longer than a megabyte", None]
 
 
 def test_a_quote_that_never_closes_does_not_swallow_the_rest(tmp_path: Path) -> None:
     many = "".join(f"+{n},Name\n" for n in range(40_000))
     rows = rows_of(tmp_path, f'phone,first_name\n+1,"Dana\n{many}')
     assert rows[0].problem is not None
-    assert "never closes" in rows[0].problem
-    assert len(rows) > 20_000
+    assert "is not closed" in rows[0].problem
+    assert len(rows) == 40_001
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
