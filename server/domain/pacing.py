@@ -2,9 +2,10 @@
 
 A window of one second has as many slots as messages may leave in it. A message takes a slot when it leaves, and the
 slot is free again one second after the receiver counted it. When the receiver counted it we can only bound: not
-before it left, not after its answer came. So a slot is held for a second after the message left, and longer by what
-its answer came late. Lateness is paid from an allowance that grows by a small share of time, so that a provider with
-jittery answers costs at most that share of the rate.
+before it left, not after its answer came. Where answers come within milliseconds a slot is held for a second after the
+answer, which holds every window whatever stalls. Where they take longer that would cost the rate: a slot is then held
+for a second after the message left, and longer by what its answer came late. Lateness is paid from an allowance that
+grows by a small share of time, so that a provider with jittery answers costs at most that share of the rate.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from heapq import heappop, heappush
 MARGIN_SECONDS = 0.002
 LATENESS_SHARE = 0.004
 LATENESS_ALLOWANCE_SECONDS = 0.5
+# Answers that usually come so soon are waited for altogether: it costs this share of a second, and no window is broken.
+NEAR_SECONDS = 0.006
 # A stall is caught up with at this speed rather than in one burst; the slots still hold every window.
 CATCH_UP = 1.1
 # Timers of an event loop are this coarse; what a late one held up may leave at once.
@@ -39,7 +42,6 @@ class Slot:
 
     left_at: float
     free_at: float
-    answered: bool = False
 
 
 class Pacer:
@@ -106,12 +108,15 @@ class Pacer:
         usual = latency if self._usual_latency is None else self._usual_latency
         # Follows a fall at once and a rise slowly: near the lower edge of what answers usually take.
         self._usual_latency = latency if latency < usual else usual + 0.02 * (latency - usual)
+        if usual <= NEAR_SECONDS:
+            # A receiver so near costs next to nothing by being waited for: then no stall of anybody's can matter.
+            slot.free_at = max(slot.free_at, now + self._window)
+            return
         # One slot that is held longer takes its share of the window from the rate.
         late = min(latency - usual, self._grown_allowance(now) * self._slots)
         if late > 0:
             self._allowance -= late / self._slots
             slot.free_at += late
-        slot.answered = True
 
     def pause(self, now: float, seconds: float) -> None:
         """Let nothing leave for so many seconds."""

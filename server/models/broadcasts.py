@@ -77,6 +77,8 @@ class WhatsAppBroadcastRecipient(Base):
     variables: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     status: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    # The fencing token of one recipient: every claim adds one, and an outcome is recorded for its own claim alone.
+    claim_number: Mapped[int] = mapped_column(Integer, server_default="0")
     next_attempt_at: Mapped[datetime | None]  # set while the row waits behind the cursor, and until its outcome
     unknown_at: Mapped[datetime | None]  # set while the row is unknown
     message_id: Mapped[str | None]

@@ -84,7 +84,7 @@ class BroadcastWorker:
 
         self._ready: deque[Claimed] = deque()  # claimed, not sent
         self._results: list[Result] = []  # ended, not recorded
-        self._held: set[int] = set()  # claimed, not recorded: those two, and what is in flight
+        self._held: dict[int, int] = {}  # claimed, not recorded (those two, and what is in flight): id, claim number
         self._fresh: deque[int] = deque()  # claimed for the first time, in the order of their ids
         self._settled_through_id = 0
         self._claim_in_doubt = False
@@ -189,7 +189,7 @@ class BroadcastWorker:
 
     def _take_in(self, claimed: list[Claimed]) -> None:
         self._ready.extend(claimed)
-        self._held.update(recipient.id for recipient in claimed)
+        self._held.update((recipient.id, recipient.claim_number) for recipient in claimed)
         self._fresh.extend(recipient.id for recipient in claimed if not recipient.waited)
         self._something_ready.set()
 
@@ -260,7 +260,11 @@ class BroadcastWorker:
 
     async def _send(self, recipient: Claimed, slot: Slot | None) -> None:
         if recipient.phone in self._control.opted_out:
-            self._results.append(Result(recipient.id, RecipientStatus.SKIPPED, error_message="opted out", unused=1))
+            self._results.append(
+                Result(
+                    recipient.id, recipient.claim_number, RecipientStatus.SKIPPED, error_message="opted out", unused=1
+                )
+            )
             return
         do = self._do
         body = do.plan.render(recipient.phone, recipient.variables, f"b{do.run.broadcast_id}:r{recipient.id}")
@@ -283,7 +287,7 @@ class BroadcastWorker:
             self._something_ended.set()
         if type(outcome) is Accepted:  # nearly all of them, and there is nothing to decide
             self._breaker.note_ended()
-            self._results.append(Result(recipient.id, RecipientStatus.SENT, outcome.message_id))
+            self._results.append(Result(recipient.id, recipient.claim_number, RecipientStatus.SENT, outcome.message_id))
             return
         decision = decide(
             outcome,
@@ -348,7 +352,10 @@ class BroadcastWorker:
         settled_through_id = self._settled_once(ended)
         pace = Pace(self._meter.rate(now), self._limited_by())
         processed = await self._records.until_lost(lambda ledger: ledger.record(batch, pace, settled_through_id))
-        self._held -= ended
+        for result in batch:
+            # Unless it was claimed once more meanwhile: the record may have come a second time.
+            if self._held.get(result.id) == result.claim_number:
+                del self._held[result.id]
         self._need.set()
         self._on_progress(processed, pace.rate)
 
@@ -399,7 +406,9 @@ class BroadcastWorker:
         """What is claimed and was not sent goes back to the queue, or with all the rest where a person cancelled."""
         cancelled = ending.stop is not None and ending.stop.cause is Cause.CANCELLED
         status = RecipientStatus.CANCELLED if cancelled else RecipientStatus.QUEUED
-        self._results.extend(Result(recipient.id, status, unused=1) for recipient in self._ready)
+        self._results.extend(
+            Result(recipient.id, recipient.claim_number, status, unused=1) for recipient in self._ready
+        )
         self._ready.clear()
 
     async def _all_recorded(self) -> None:

@@ -48,7 +48,8 @@ _SKIP_SUPPRESSED = text("""
     WITH skipped AS (
         UPDATE whatsapp_broadcast_recipients r SET status = 'skipped', error_message = 'opted out'
           FROM suppressions s, whatsapp_broadcasts b
-         WHERE b.id = :broadcast_id AND s.business_id = b.business_id AND s.created_at >= b.created_at
+         WHERE b.id = :broadcast_id AND s.business_id = b.business_id
+           AND s.created_at >= b.created_at - interval '1 minute'  -- begun before the list was, committed after
            AND r.broadcast_id = b.id AND r.phone = s.phone AND r.status = 'queued'
         RETURNING 1
     )

@@ -42,17 +42,19 @@ CLAIM: Final = """
            AND r.status = 'queued' AND r.next_attempt_at IS NULL
          ORDER BY r.id LIMIT %(wanted)s - (SELECT count(*) FROM waiting)
     ), claimed AS (
-        UPDATE whatsapp_broadcast_recipients r SET status = 'sending', attempts = r.attempts + 1
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'sending', attempts = r.attempts + 1, claim_number = r.claim_number + 1
           FROM run
          WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM waiting UNION ALL SELECT id FROM fresh)
            AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
-        RETURNING r.id, r.phone, r.variables, r.attempts, r.next_attempt_at IS NOT NULL AS waited
+        RETURNING r.id, r.phone, r.variables, r.attempts, r.claim_number, r.next_attempt_at IS NOT NULL AS waited
     ), moved AS (
         UPDATE whatsapp_broadcasts b
            SET last_processed_recipient_id = greatest(b.last_processed_recipient_id, (SELECT max(id) FROM fresh))
           FROM run WHERE b.id = run.id AND EXISTS (SELECT FROM fresh)
     )
-    SELECT (SELECT json_agg(json_build_array(c.id, c.phone, c.variables, c.attempts, c.waited) ORDER BY c.id)
+    SELECT (SELECT json_agg(json_build_array(c.id, c.phone, c.variables, c.attempts, c.claim_number, c.waited)
+                            ORDER BY c.id)
               FROM claimed c)::text
       FROM run
 """
@@ -62,13 +64,14 @@ RECORD: Final = """
        Why:  outcomes of hundreds of requests and the counters they change become true in one commit.
        Cost: one index look-up a recipient, all changes HOT (no index names what changes, but for a retry).
        Lock: the broadcast, then the recipients.
-       A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again. */
+       A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again; so is one that
+       was claimed once more since: the answer to a record may get lost, and the record come a second time. */
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
     ), outcomes AS MATERIALIZED (
         SELECT * FROM json_to_recordset(%(results)s::json)
-            AS o (id bigint, status text, message_id text, error_code int, error_message text, unused smallint,
-                  delay_seconds float8, suppressed_phone text)
+            AS o (id bigint, claim_number int, status text, message_id text, error_code int, error_message text,
+                  unused smallint, delay_seconds float8, suppressed_phone text)
     ), recorded AS (
         UPDATE whatsapp_broadcast_recipients r
            SET status = o.status, message_id = coalesce(o.message_id, r.message_id),
@@ -80,7 +83,7 @@ RECORD: Final = """
                sent_at = CASE WHEN o.status = 'sent' THEN clock_timestamp() ELSE r.sent_at END,
                failed_at = CASE WHEN o.status = 'failed' THEN clock_timestamp() ELSE r.failed_at END
           FROM run, outcomes o
-         WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending'
+         WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending' AND r.claim_number = o.claim_number
         RETURNING o.status
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
@@ -243,23 +246,25 @@ class RunKey(NamedTuple):
 
 
 class Claimed(Struct, frozen=True, gc=False, array_like=True):
-    """One recipient whom this run may send to. waited: it had been put off before."""
+    """One recipient whom this run may send to. claim_number: which claim this is. waited: it was put off before."""
 
     id: int
     phone: str
     variables: dict[str, str]
     attempts: int
+    claim_number: int
     waited: bool
 
 
 class Result(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What became of one claimed recipient, as RECORD takes it.
+    """What became of one claimed recipient, as RECORD takes it, for that claim alone.
 
     unused: 1 where no request left, so that the attempt is not counted. delay_seconds: until the next attempt.
     suppressed_phone: the person wants nothing more from the business (Meta 131050).
     """
 
     id: int
+    claim_number: int
     status: RecipientStatus
     message_id: str | None = None
     error_code: int | None = None

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.states import FINAL, BroadcastStatus
+from server.services.steward import UNKNOWN_REASON
 
 MAY_BE_RETRIED = ("failed", "unknown")
 
@@ -19,12 +20,16 @@ _COPY_BROADCAST = text("""
 """)
 
 _COPY_RECIPIENTS = text("""
-    /* retries.copy_recipients   Set-based; never to those who opted out since. */
+    /* retries.copy_recipients
+       Set-based; never to those who opted out since, and to those who failed only because nobody knows what became of
+       their message not unless unknowns were asked for: they may have got it. */
     WITH copied AS (
         INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
         SELECT :new_id, r.business_id, r.row_number, r.phone, r.variables
           FROM whatsapp_broadcast_recipients r
-         WHERE r.broadcast_id = :broadcast_id AND r.status = ANY(:statuses)
+         WHERE r.broadcast_id = :broadcast_id
+           AND CASE WHEN r.status = 'unknown' OR r.status = 'failed' AND r.error_message = :unknown_reason
+                    THEN :with_unknown ELSE r.status = 'failed' AND :with_failed END
            AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
          ORDER BY r.id
         RETURNING 1
@@ -50,7 +55,13 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
     if status not in FINAL and status != BroadcastStatus.SETTLING:
         raise StateDoesNotAllow("be retried", status)
     new_id = int(await connection.scalar(_COPY_BROADCAST, {"broadcast_id": broadcast_id}) or 0)
-    values = {"broadcast_id": broadcast_id, "new_id": new_id, "statuses": list(include)}
+    values = {
+        "broadcast_id": broadcast_id,
+        "new_id": new_id,
+        "with_failed": "failed" in include,
+        "with_unknown": "unknown" in include,
+        "unknown_reason": UNKNOWN_REASON,
+    }
     if not await connection.scalar(_COPY_RECIPIENTS, values):
         raise BadInput(f"Nobody of broadcast {broadcast_id} is {' or '.join(include)}.", pointer="/include")
     return new_id

@@ -60,12 +60,14 @@ class Limits:
 
 def result_of(recipient: Claimed, decision: Decision) -> Result:
     """What RECORD shall write of a recipient."""
+    claim = recipient.claim_number
     match decision.verdict:
         case MarkSent(message_id=message_id):
-            return Result(recipient.id, RecipientStatus.SENT, message_id=message_id)
+            return Result(recipient.id, claim, RecipientStatus.SENT, message_id=message_id)
         case MarkFailed(code=code, message=message, suppress=suppress):
             return Result(
                 recipient.id,
+                claim,
                 RecipientStatus.FAILED,
                 error_code=_storable(code),
                 error_message=message,
@@ -74,6 +76,7 @@ def result_of(recipient: Claimed, decision: Decision) -> Result:
         case TryAgain(delay_seconds=delay_seconds, code=code, message=message, uses_attempt=uses_attempt):
             return Result(
                 recipient.id,
+                claim,
                 RecipientStatus.QUEUED,
                 error_code=_storable(code),
                 error_message=message,
@@ -81,7 +84,7 @@ def result_of(recipient: Claimed, decision: Decision) -> Result:
                 delay_seconds=delay_seconds,
             )
         case MarkUnknown(reason=reason):
-            return Result(recipient.id, RecipientStatus.UNKNOWN, error_message=reason)
+            return Result(recipient.id, claim, RecipientStatus.UNKNOWN, error_message=reason)
         case _:
             assert_never(decision.verdict)
 

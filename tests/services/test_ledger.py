@@ -101,12 +101,12 @@ async def test_outcomes_and_counters_become_true_together(
 
     processed = await ledger.record(
         [
-            Result(ids[0], SENT, message_id="wamid.1"),
-            Result(ids[1], RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),
-            Result(ids[2], RecipientStatus.UNKNOWN, error_message="no answer"),
-            Result(ids[3], RecipientStatus.QUEUED, error_code=131000, error_message="again", delay_seconds=30),
-            Result(ids[4], RecipientStatus.SKIPPED, unused=1),
-            Result(ids[5], RecipientStatus.QUEUED, unused=1),
+            Result(ids[0], 1, SENT, message_id="wamid.1"),
+            Result(ids[1], 1, RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),
+            Result(ids[2], 1, RecipientStatus.UNKNOWN, error_message="no answer"),
+            Result(ids[3], 1, RecipientStatus.QUEUED, error_code=131000, error_message="again", delay_seconds=30),
+            Result(ids[4], 1, RecipientStatus.SKIPPED, unused=1),
+            Result(ids[5], 1, RecipientStatus.QUEUED, unused=1),
         ],
         PACE,
         ids[5],
@@ -133,12 +133,31 @@ async def test_recording_an_outcome_twice_counts_it_once(
     ledger = await ledger_of(database_url, await a_run(engine, broadcast), ledgers)
     claimed = await ledger.claim(1)
     assert claimed is not None
-    results = [Result(claimed[0].id, SENT, message_id="wamid.1")]
+    results = [Result(claimed[0].id, 1, SENT, message_id="wamid.1")]
 
     await ledger.record(results, PACE, 0)
     await ledger.record(results, PACE, 0)
 
     assert assert_counters_equal_rows(database_url, broadcast.id).row["sent_count"] == 1
+
+
+async def test_a_record_that_comes_again_does_not_touch_the_next_claim(
+    engine: AsyncEngine, database_url: str, ledgers: list[Ledger]
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=1)
+    ledger = await ledger_of(database_url, await a_run(engine, broadcast), ledgers)
+    claimed = await ledger.claim(1)
+    assert claimed is not None
+    put_off = [Result(claimed[0].id, 1, RecipientStatus.QUEUED, unused=1)]
+    await ledger.record(put_off, PACE, 0)
+    again = await ledger.claim(1)
+    assert again is not None
+    assert (again[0].claim_number, again[0].attempts) == (2, 1)
+
+    await ledger.record(put_off, PACE, 0)  # its answer had got lost
+
+    assert await ledger.claim(1) == []
+    assert assert_counters_equal_rows(database_url, broadcast.id).statuses == {"sending": 1}
 
 
 async def test_who_was_put_off_comes_first_once_it_is_time(
@@ -150,8 +169,8 @@ async def test_who_was_put_off_comes_first_once_it_is_time(
     assert claimed is not None
     await ledger.record(
         [
-            Result(claimed[0].id, RecipientStatus.QUEUED, delay_seconds=3600),
-            Result(claimed[1].id, RecipientStatus.QUEUED, delay_seconds=0),
+            Result(claimed[0].id, 1, RecipientStatus.QUEUED, delay_seconds=3600),
+            Result(claimed[1].id, 1, RecipientStatus.QUEUED, delay_seconds=0),
         ],
         PACE,
         claimed[1].id,
@@ -183,7 +202,7 @@ async def test_a_runner_whose_epoch_is_over_changes_nothing(
 
     assert await old.claim(1) is None
     with pytest.raises(RunLost):
-        await old.record([Result(claimed[0].id, SENT, message_id="wamid.late")], PACE, 0)
+        await old.record([Result(claimed[0].id, 1, SENT, message_id="wamid.late")], PACE, 0)
     with pytest.raises(RunLost):
         await old.renew(leases.this_process() + "?", 10)
     books = assert_counters_equal_rows(database_url, broadcast.id)
@@ -199,7 +218,7 @@ async def test_taking_over_finds_what_was_in_flight_among_retries_too(
     assert claimed is not None
     ids = [recipient.id for recipient in claimed]
     await old.record(
-        [Result(ids[0], RecipientStatus.QUEUED), *(Result(i, SENT, message_id=f"wamid.{i}") for i in ids[1:4])],
+        [Result(ids[0], 1, RecipientStatus.QUEUED), *(Result(i, 1, SENT, message_id=f"wamid.{i}") for i in ids[1:4])],
         PACE,
         ids[3],
     )
@@ -274,7 +293,7 @@ async def test_concurrent_claims_and_records_keep_the_counters_exact(
 
     async def record() -> None:
         while ids := await ready.get():
-            await recorder.record([Result(i, SENT, message_id=f"wamid.{i}") for i in ids], PACE, ids[-1])
+            await recorder.record([Result(i, 1, SENT, message_id=f"wamid.{i}") for i in ids], PACE, ids[-1])
 
     await asyncio.gather(claim(), record())
 

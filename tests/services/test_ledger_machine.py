@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from msgspec import structs
 from psycopg import AsyncConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -27,11 +28,11 @@ _numbers = itertools.count(1)
 PACE = Pace(1.0, "your_rate")
 AT_ONCE = steward.Policy(unknown_grace_seconds=0, unknown_max_wait_seconds=0)
 OUTCOMES = {
-    "sent": Result(0, RecipientStatus.SENT, message_id="wamid.x"),
-    "failed": Result(0, RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),
-    "retry": Result(0, RecipientStatus.QUEUED, error_code=131000, error_message="again"),
-    "unknown": Result(0, RecipientStatus.UNKNOWN, error_message="no answer"),
-    "unsent": Result(0, RecipientStatus.QUEUED, unused=1),
+    "sent": Result(0, 0, RecipientStatus.SENT, message_id="wamid.x"),
+    "failed": Result(0, 0, RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),
+    "retry": Result(0, 0, RecipientStatus.QUEUED, error_code=131000, error_message="again"),
+    "unknown": Result(0, 0, RecipientStatus.UNKNOWN, error_message="no answer"),
+    "unsent": Result(0, 0, RecipientStatus.QUEUED, unused=1),
 }
 
 
@@ -93,10 +94,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def answers_are_recorded(self, kind: str, count: int) -> None:
         ended, self.in_flight = self.in_flight[:count], self.in_flight[count:]
         outcome = OUTCOMES[kind]
-        results = [
-            Result(r.id, outcome.status, outcome.message_id, outcome.error_code, outcome.error_message, outcome.unused)
-            for r in ended
-        ]
+        results = [structs.replace(outcome, id=r.id, claim_number=r.claim_number) for r in ended]
         if kind in {"sent", "unknown"}:
             self.may_have_got_it |= {result.id for result in results}
         # Whatever is still in flight may be among the smallest ids: settle nothing that is not certain.

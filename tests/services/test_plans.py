@@ -14,7 +14,7 @@ from tests.support.builders import a_broadcast, a_run
 PEOPLE = 20_000
 RUN = {"epoch": 1}
 NOBODY = {
-    "results": '[{"id": 1, "status": "sent", "message_id": "a"}, {"id": 2, "status": "sent", "message_id": "b"}]',
+    "results": '[{"id": 1, "claim_number": 1, "status": "sent", "message_id": "a"}, {"id": 2, "claim_number": 1, "status": "sent", "message_id": "b"}]',
     "rate": 80.0,
     "limited_by": "your_rate",
     "settled_through_id": 0,

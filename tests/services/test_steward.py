@@ -90,8 +90,8 @@ async def test_unknowns_wait_for_the_grace_period_and_then_fail_with_a_reason(
         assert claimed is not None
         unknown, sent = claimed
         results = [
-            Result(unknown.id, RecipientStatus.UNKNOWN, error_message="no answer"),
-            Result(sent.id, RecipientStatus.SENT, message_id="wamid.1"),
+            Result(unknown.id, 1, RecipientStatus.UNKNOWN, error_message="no answer"),
+            Result(sent.id, 1, RecipientStatus.SENT, message_id="wamid.1"),
         ]
         await ledger.record(results, Pace(80, "your_rate"), sent.id)
     async with engine.begin() as connection:
