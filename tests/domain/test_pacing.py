@@ -1,7 +1,7 @@
 """No one-second window of the receiver holds more than the rate; the long-run rate stays within one per cent."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -10,12 +10,20 @@ from hypothesis import strategies as st
 from server.domain.pacing import LATENESS_ALLOWANCE_SECONDS, LATENESS_SHARE, Pacer, Slot
 
 
-def send_for(pacer: Pacer, seconds: float, latencies: Iterator[float]) -> list[tuple[float, float]]:
-    """Send as fast as the pacer allows. Returns when each left and when it was answered."""
+def send_for(
+    pacer: Pacer, seconds: float, latencies: Iterator[float], complaints: Sequence[float] = ()
+) -> list[tuple[float, float]]:
+    """Send as fast as the pacer allows. complaints: when the provider says that we are too fast.
+
+    Returns when each left and when it was answered.
+    """
     now = 0.0
+    still_to_come = sorted(complaints)
     sent: list[tuple[float, float]] = []
     open_answers: list[tuple[float, Slot]] = []
     while now < seconds:
+        while still_to_come and still_to_come[0] <= now:
+            pacer.lower(still_to_come.pop(0))
         while open_answers and open_answers[0][0] <= now:
             answered_at, slot = open_answers.pop(0)
             pacer.answered(slot, answered_at)
@@ -37,14 +45,32 @@ def most_in_one_second(instants: list[float]) -> int:
     return max(bisect_left(instants, at + 1.0) - number for number, at in enumerate(instants))
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 300), st.lists(st.floats(0.0, 0.0015), min_size=1, max_size=50))
-def test_no_window_of_the_receiver_is_above_the_rate(rate: int, jitter: list[float]) -> None:
-    """The receiver counts a message somewhere between its leaving and its answer."""
-    latencies = (0.004 + jitter[number % len(jitter)] for number in range(10**9))
-    sent = send_for(Pacer(rate), 4.0, latencies)
-    counted = [left + (answered - left) * 0.5 for left, answered in sent]
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.integers(1, 300),
+    usual=st.sampled_from([0.002, 0.03, 0.3]),
+    offset_share=st.floats(0.0, 1.0),
+    jitter=st.lists(st.tuples(st.floats(0.0, 0.0015), st.floats(0.0, 1.0)), min_size=1, max_size=50),
+    complaints=st.lists(st.floats(0.0, 4.0), max_size=3),
+)
+def test_no_window_of_the_receiver_is_above_the_rate(
+    rate: int, usual: float, offset_share: float, jitter: list[tuple[float, float]], complaints: list[float]
+) -> None:
+    """The receiver counts a message anywhere on its way, each later than the usual by a part of its own lateness."""
+    latencies = (usual + jitter[number % len(jitter)][0] for number in range(10**9))
+    sent = send_for(Pacer(rate), 4.0, latencies, complaints)
+    counted = [
+        left + usual * offset_share + (answered - left - usual) * jitter[number % len(jitter)][1]
+        for number, (left, answered) in enumerate(sent)
+    ]
     assert most_in_one_second(counted) <= rate
+
+
+def test_while_it_is_lowered_no_window_is_above_the_lowered_rate() -> None:
+    latencies = (0.02 for _ in range(10**9))
+    sent = send_for(Pacer(80), 6.0, latencies, [4.0])
+    # What left before the complaint still fills its windows; a second after it the rate begins to rise.
+    assert most_in_one_second([left for left, _ in sent if 4.0 <= left < 5.0]) <= 40
 
 
 def test_a_stall_of_the_receiver_is_not_followed_by_a_full_window() -> None:
