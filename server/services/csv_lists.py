@@ -35,6 +35,7 @@ PHONE_COLUMNS: Final = frozenset(
 # These say it only where no other column does.
 POSSIBLE_PHONE_COLUMNS: Final = frozenset(("number", "to", "contact", "recipient", "מספר"))
 _DELIMITERS: Final = ",;\t|"
+_QUOTED: Final = re.compile(r'"[^"]*(?:"|$)')
 _NOT_CSV: Final = (
     (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
@@ -127,7 +128,7 @@ class CsvList:
                 return said[4]
             if said:
                 self._lines.give_back()
-                return max(_DELIMITERS, key=lambda delimiter: len(next(csv.reader([line], delimiter=delimiter))))
+                return max(_DELIMITERS, key=_QUOTED.sub("", line).count)
         raise BadInput(f"{self._name} is empty.")
 
     def _read_columns(self) -> list[str]:

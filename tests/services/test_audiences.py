@@ -1,7 +1,6 @@
 """From a list to recipients, in one transaction and in flat memory."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -11,7 +10,7 @@ from server.domain.errors import BadInput, StateDoesNotAllow
 from server.domain.states import Actor
 from server.services import drafts, suppressions
 from server.services.audiences import CHUNK_ROWS, Loaded
-from server.services.csv_lists import CsvList, Row, open_csv
+from server.services.csv_lists import CsvList, Row
 from server.services.drafts import NewBroadcast
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import Tenant, a_business
@@ -106,52 +105,3 @@ async def test_only_the_first_thousand_rejected_rows_are_kept(engine: AsyncEngin
     rejected = assert_counters_equal_rows(database_url, broadcast_id).row["rejected"]
     assert isinstance(rejected, list)
     assert len(rejected) == 1_000
-
-
-def rows_of(tmp_path: Path, content: str | bytes) -> list[Row]:
-    """The people of a file."""
-    path = tmp_path / "people.csv"
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(open_csv(path))
-
-
-def test_quoted_fields_may_hold_delimiters_and_line_breaks(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, 'phone,first_name\n+1,"Dana, the\nfirst"\n\n+2,Noam\n')
-    assert [(row.number, row.phone, row.variables["first_name"]) for row in rows] == [
-        (2, "+1", "Dana, the\nfirst"),
-        (5, "+2", "Noam"),
-    ]
-
-
-def test_a_row_with_too_few_fields_is_that_rows_problem(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, "phone,first_name\n+1\n+2,Noam\n+3,x,y\n")
-    assert [row.problem for row in rows] == [
-        "it has 1 field, and there are 2 columns",
-        None,
-        "it has 3 fields, and there are 2 columns",
-    ]
-
-
-def test_a_line_without_end_is_passed_over_in_bounded_memory(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, "phone,first_name\n+1," + "x" * 5_000_000 + "\n+2,Noam\n")
-    assert [row.problem for row in rows] == ["it is longer than a megabyte", None]
-
-
-def test_a_quote_that_never_closes_does_not_swallow_the_rest(tmp_path: Path) -> None:
-    many = "".join(f"+{n},Name\n" for n in range(40_000))
-    rows = rows_of(tmp_path, f'phone,first_name\n+1,"Dana\n{many}')
-    assert rows[0].problem is not None
-    assert "is not closed" in rows[0].problem
-    assert len(rows) == 40_001
-
-
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_any_usual_delimiter_is_read(tmp_path: Path, delimiter: str) -> None:
-    (row,) = rows_of(tmp_path, f"Mobile{delimiter}Name\n+1{delimiter}Dana\n")
-    assert row.variables == {"Mobile": "+1", "Name": "Dana"}
-
-
-def test_a_nul_character_is_that_rows_problem(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, "phone,first_name\n" + "+2,Noam\n" * 200 + "+1,Da\x00na\n")
-    assert rows[-1].problem is not None
-    assert rows[0].problem is None
