@@ -1,5 +1,6 @@
 """The hot statements use the index they were written for: their cost does not grow with the audience."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,7 @@ from tests.support.builders import a_broadcast, a_run
 PEOPLE = 20_000
 RUN = {"epoch": 1}
 NOBODY = {
-    "results": '[{"id": 1, "claim_number": 1, "status": "sent", "message_id": "a"}, {"id": 2, "claim_number": 1, "status": "sent", "message_id": "b"}]',
+    "results": json.dumps([{"id": n, "claim_number": 1, "status": "sent", "message_id": "wamid"} for n in (1, 2)]),
     "rate": 80.0,
     "limited_by": "your_rate",
     "settled_through_id": 0,
