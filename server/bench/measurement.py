@@ -1,6 +1,10 @@
 """What a benchmark says: a figure beside its ceiling, measured in the same run."""
 
+import re
+import resource
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +16,12 @@ class Measurement:
     unit: str
     ceiling: float | None = None
     remark: str = ""
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever had, in MB of 1,048,576 bytes."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not getrusage: on Linux a process begins with what its parent had when it was started.
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
