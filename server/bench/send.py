@@ -19,9 +19,13 @@ from server.bench.workshop import Workshop
 from server.config import export
 
 CONCURRENCY: Final = 96
-MEMORY_OF: Final = ("import resource, sys; from server.jobs.broadcast_job import process_broadcast_job; "
-                    "process_broadcast_job(int(sys.argv[1])); "
-                    "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")  # fmt: skip
+MEMORY_OF: Final = """
+import sys
+from server.bench.measurement import peak_megabytes
+from server.jobs.broadcast_job import process_broadcast_job
+process_broadcast_job(int(sys.argv[1]))
+print(peak_megabytes())
+"""
 
 
 def run(shop: Workshop, *, people: int, rounds: int) -> list[Measurement]:
@@ -71,6 +75,6 @@ def memory(shop: Workshop, *, audiences: tuple[int, ...]) -> list[Measurement]:
                 text=True,
                 check=True,
             )
-            kilobytes = int(done.stdout.split()[-1])
-            measured.append(Measurement("memory of a run", kilobytes / 1024, "MB", None, f"{people:,} people"))
+            megabytes = float(done.stdout.split()[-1])
+            measured.append(Measurement("memory of a run", megabytes, "MB", None, f"{people:,} people"))
     return measured
