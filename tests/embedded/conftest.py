@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import psutil
 import pytest
@@ -19,6 +19,7 @@ from server.embedded import Addresses
 from tests.support.engine import until
 
 REPOSITORY = Path(__file__).parents[2]
+Answer = TypeVar("Answer")
 
 
 class User:
@@ -98,6 +99,15 @@ def server_processes(data_dir: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def of_each_server(data_dir: Path, question: Callable[[psutil.Process], Answer]) -> list[Answer]:
+    """What each server process answers. PostgreSQL's helpers come and go: one that has gone meanwhile is left out."""
+    answers = []
+    for process in server_processes(data_dir):
+        with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            answers.append(question(process))
+    return answers
 
 
 def kill_servers(data_dir: Path) -> None:

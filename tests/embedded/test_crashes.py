@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from server.embedded import EmbeddedServers
-from tests.embedded.conftest import StartUser, assert_nothing_runs, kill_servers, server_processes
+from tests.embedded.conftest import StartUser, assert_nothing_runs, kill_servers, of_each_server, server_processes
 from tests.support.engine import until
 
 
@@ -171,6 +171,7 @@ def test_a_server_that_lost_its_socket_is_started_anew(data_dir: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 def test_the_account_that_root_hands_over_to_stays_the_same(data_dir: Path) -> None:
     with EmbeddedServers(data_dir):
-        first = {process.username() for process in server_processes(data_dir)}
+        first = set(of_each_server(data_dir, lambda process: process.username()))
     with EmbeddedServers(data_dir):
-        assert {process.username() for process in server_processes(data_dir)} == first == {pwd.getpwuid(65534).pw_name}
+        second = set(of_each_server(data_dir, lambda process: process.username()))
+    assert first == second == {pwd.getpwuid(65534).pw_name}

@@ -7,7 +7,7 @@ import psycopg
 import redis
 
 from server.embedded import Addresses, EmbeddedServers, running_addresses
-from tests.embedded.conftest import StartUser, assert_nothing_runs, server_processes
+from tests.embedded.conftest import StartUser, assert_nothing_runs, of_each_server
 from tests.support.engine import until
 
 
@@ -109,7 +109,7 @@ def test_a_data_folder_that_is_deleted_in_use_leaves_nothing_running(data_dir: P
 def test_only_what_is_asked_for_is_started(data_dir: Path) -> None:
     with EmbeddedServers(data_dir, postgres=False) as addresses:
         assert addresses.database_url is None
-        assert {process.name() for process in server_processes(data_dir)} == {"valkey-server"}
+        assert of_each_server(data_dir, lambda process: process.name()) == ["valkey-server"]
         with EmbeddedServers(data_dir, valkey=False) as more:
             assert_both_answer(Addresses(more.database_url, addresses.redis_url))
     assert_nothing_runs(data_dir)

@@ -4,6 +4,7 @@ import os
 import socket
 import stat
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ import redis
 from server.embedded import EmbeddedServers
 from server.embedded.postgres import _binaries
 from server.embedded.processes import Account, open_the_way
-from tests.embedded.conftest import StartUser, as_nobody, assert_nothing_runs, server_processes
+from tests.embedded.conftest import StartUser, as_nobody, assert_nothing_runs, of_each_server, server_processes
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 ON_LINUX = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="/proc is Linux's")
@@ -24,12 +25,13 @@ NOBODY = 65534
 
 def listening_on(data_dir: Path) -> set[str]:
     """Every IP address that a server of the folder listens on."""
-    found = set()
-    for process in server_processes(data_dir):
-        for connection in process.net_connections("inet"):
-            if connection.status == psutil.CONN_LISTEN:
-                found.add(connection.laddr.ip)
-    return found
+    connections = of_each_server(data_dir, lambda process: process.net_connections("inet"))
+    return {one.laddr.ip for found in connections for one in found if one.status == psutil.CONN_LISTEN}
+
+
+def users_of_servers(data_dir: Path) -> set[int]:
+    """Every user, real, effective or saved, that a server of the folder runs as."""
+    return {uid for uids in of_each_server(data_dir, lambda process: process.uids()) for uid in uids}
 
 
 def mode(path: Path) -> int:
@@ -131,7 +133,8 @@ def test_nothing_outside_the_data_folder_is_open_for_writing(data_dir: Path) -> 
         with psycopg.connect(addresses.database_url) as connection:
             connection.execute("SET debug_parallel_query = on")  # shared memory beyond the main segment
             connection.execute("SELECT count(*) FROM pg_class").fetchone()
-            written = {path for process in server_processes(data_dir) for path in _open_for_writing(process.pid)}
+            found = of_each_server(data_dir, lambda process: _open_for_writing(process.pid))
+            written = set().union(*found)
     assert written  # the logs at least
     assert [path for path in written if not path.startswith(f"{data_dir}/")] == []
 
@@ -140,9 +143,10 @@ def _open_for_writing(pid: int) -> set[str]:
     """Files on a disk or in /dev/shm that a process can write: by its descriptors, and by its shared mappings."""
     found = set()
     for fd in Path(f"/proc/{pid}/fd").iterdir():
-        flags = int(Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().split("flags:")[1].split()[0], 8)
-        if flags & os.O_ACCMODE and stat.S_ISREG(fd.stat().st_mode):
-            found.add(str(fd.readlink()))
+        with suppress(FileNotFoundError):  # closed meanwhile
+            flags = int(Path(f"/proc/{pid}/fdinfo/{fd.name}").read_text().split("flags:")[1].split()[0], 8)
+            if flags & os.O_ACCMODE and stat.S_ISREG(fd.stat().st_mode):
+                found.add(str(fd.readlink()))
     for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
         _, permissions, _, device, *rest = line.split(maxsplit=5)
         anonymous = device.startswith("00:01") or rest[-1].startswith(("/dev/zero", "/SYSV"))
@@ -157,7 +161,7 @@ def test_as_root_they_run_as_somebody_else_and_no_permission_is_changed(data_dir
     above = [data_dir, *data_dir.parents]
     before = [mode(path) for path in above]
     with EmbeddedServers(data_dir):
-        assert {uid for process in server_processes(data_dir) for uid in process.uids()} == {NOBODY}
+        assert users_of_servers(data_dir) == {NOBODY}
         assert [mode(path) for path in above] == before
         assert mode(data_dir.parent) == 0o700
 
@@ -166,12 +170,16 @@ def test_as_root_they_run_as_somebody_else_and_no_permission_is_changed(data_dir
 @ON_LINUX
 def test_they_take_one_capability_along_and_no_other(data_dir: Path) -> None:
     with EmbeddedServers(data_dir):
-        for process in server_processes(data_dir):
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            assert {line.split()[1] for line in status.splitlines() if line.startswith(("CapPrm", "CapAmb"))} == {
-                "0000000000000002"
-            }
-            assert "CLARION" not in Path(f"/proc/{process.pid}/environ").read_text()
+        told = of_each_server(data_dir, lambda process: _capabilities(process.pid))
+        assert set().union(*told) == {"0000000000000002"}
+        environments = of_each_server(data_dir, lambda process: Path(f"/proc/{process.pid}/environ").read_text())
+        assert not any("CLARION" in environment for environment in environments)
+
+
+def _capabilities(pid: int) -> set[str]:
+    """The sets of capabilities that a process has and hands on."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return {line.split()[1] for line in status.splitlines() if line.startswith(("CapPrm", "CapAmb"))}
 
 
 @AS_ROOT
@@ -179,7 +187,7 @@ def test_a_user_who_is_not_root_runs_them_as_themselves(data_dir: Path, start_us
     belongs_to_nobody(data_dir)
     user = start_user(data_dir, through=as_nobody())
     user.addresses()
-    assert {uid for process in server_processes(data_dir) for uid in process.uids()} == {NOBODY}
+    assert users_of_servers(data_dir) == {NOBODY}
     user.leave()
     assert_nothing_runs(data_dir)
 
