@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -84,7 +85,11 @@ class Simulator:
     def _route(self, exchange: Exchange) -> None:
         """Find the room by the path. The URL of a number that sends is remembered, for the next million."""
         method = exchange.method.decode("ascii", "replace")
-        target = urlsplit(exchange.url.decode("latin-1"))
+        try:
+            target = urlsplit(exchange.url.decode("latin-1"))
+        except ValueError:  # such as http://[, which the parser of HTTP lets pass
+            exchange.answer(error_response(Refusal(2500, message="Unknown path components")))
+            return
         path = [unquote(piece) for piece in target.path.split("/") if piece]
         query = dict(parse_qsl(target.query, keep_blank_values=True))
         if path[:1] == ["_sim"]:
@@ -130,9 +135,9 @@ async def _serve(settings: SimulatorSettings) -> None:
     try:
         server = await loop.create_server(simulator.connect, settings.host, settings.port, backlog=BACKLOG)
     except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}"
-        ) from error
+        # The loop wraps the system's words in its own; those of a host name that is not found have no errno.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
+        raise CannotStart(f"cannot listen on {settings.host} port {settings.port}: {why}") from error
     port = server.sockets[0].getsockname()[1]
     simulator.address = f"http://{settings.host}:{port}"
     sys.stdout.write(f"simulator listening on {simulator.address}\n")

@@ -148,7 +148,7 @@ class Control:
         self._holds.release()
         self._ledger.reset()
         self._world.reset()
-        self._weather.change(self._settings.faults)
+        self._weather.begin_anew(self._settings.faults, self._settings.seed)
 
     def _summary(self) -> dict[str, Any]:
         ledger = self._ledger

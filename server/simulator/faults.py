@@ -1,8 +1,10 @@
 """What can go wrong between a client and the Cloud API, by chance (seeded) or by order (exact).
 
 Chance: each send request meets at most one fault, with the probability given for it. Order: a list that is looked at
-first; an order lets `after` matching requests pass, then befalls the next `times`. A hold is a fault of its own: from
-the (N+1)th accepted message on, answers are kept back until they are released.
+first; an order lets `after` matching requests pass, then befalls the next `times`. What counts is a
+well-formed request, also where a limit or the person then refuses it; a refused one cannot be dropped, left hanging or
+slowed down. A hold is a fault of its own: from the (N+1)th accepted message on, answers are kept back until they are
+released.
 
 What a client can tell apart, and what is true:
 
@@ -93,6 +95,10 @@ class Weather:
     """Decides which request meets which fault. Not for several threads."""
 
     def __init__(self, faults: Faults, seed: int) -> None:
+        self.begin_anew(faults, seed)
+
+    def begin_anew(self, faults: Faults, seed: int) -> None:
+        """These faults, and chance as after a start."""
         self._random = random.Random(seed)  # noqa: S311  chance that can be repeated, no secret
         self.change(faults)
 

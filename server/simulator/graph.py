@@ -18,6 +18,7 @@ from server.simulator.world import BLOCKED_BY_STATUS, BUSINESS_ID, Number, World
 
 PAGE: Final = 25
 LONGEST_PAGE: Final = 1000
+CURSOR_DIGITS: Final = 9
 
 APP: Final = {
     "whatsapp_business_api_data": {"id": "670843887433847", "name": "Clarion", "link": "https://example.com/"}
@@ -213,9 +214,12 @@ def _cursor(position: int) -> str:
 
 def _position_of(cursor: str) -> int:
     try:
-        return int(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
+        position = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
-        raise Refusal(131059, "The cursor is not one of this list") from None
+        position = b""
+    if not position.isdigit() or len(position) > CURSOR_DIGITS:
+        raise Refusal(131059, "The cursor is not one of this list")
+    return int(position)
 
 
 def _object(body: bytes) -> dict[str, Any]:

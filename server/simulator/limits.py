@@ -43,8 +43,9 @@ class Throughput:
         return self._tokens >= 1.0
 
     def take(self) -> None:
-        """One message went."""
-        self._tokens -= 1.0
+        """One message went. Without a limit nothing is used up, so that a later one does not begin in debt."""
+        if self.rate:
+            self._tokens -= 1.0
 
 
 class PairLimit:

@@ -79,10 +79,6 @@ class People:
             self._refused[wa_id] += 1
         return habit.code
 
-    def forget(self) -> None:
-        """Nobody has been tried yet."""
-        self._refused.clear()
-
 
 def _share_of(seed: int, wa_id: str) -> float:
     """A number from 0 to below 1 that stays with this person under this seed."""

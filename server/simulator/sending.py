@@ -6,6 +6,7 @@ acceptance; the answer. A message is accepted when it is in the ledger, whether 
 
 import asyncio
 import binascii
+import itertools
 import os
 import time
 from typing import Final
@@ -43,8 +44,10 @@ class Sending:
         self._weather = weather
         self._holds = holds
         self._waits = waits
-        # Ids must differ between two simulators of one seed, or a restarted one would hand out the same again.
+        # Ids must differ between two simulators of one seed, or a restarted one would hand out the same again. So must
+        # those before and after a reset: the ledger's `n` begins anew there.
         self._process = os.urandom(4).hex().upper()
+        self._ids = itertools.count(1)
 
     def send(self, exchange: Exchange, number: Number) -> None:
         """Handle one request to send from this number."""
@@ -84,7 +87,7 @@ class Sending:
         if number.pairs is not None:
             number.pairs.take(person, now)
         n = len(self._ledger.accepted) + 1
-        message_id = self._message_id(person, n)
+        message_id = self._message_id(person)
         self._ledger.accept(
             Accepted(
                 n,
@@ -161,10 +164,15 @@ class Sending:
     def _note(self, code: int, details: str, to: str | None, number_id: str) -> None:
         self._ledger.refuse(Refused(code, to, number_id, details, time.time()))
 
-    def _message_id(self, person: str, n: int) -> str:
+    def _message_id(self, person: str) -> str:
         """An id made as WhatsApp makes them: base64 around the person and a number of its own."""
         who = person.encode()
-        packed = b"\x1c\x18%c%b\x15\x02\x00\x11\x18\x12%b%010X\x00" % (len(who), who, self._process.encode(), n)
+        packed = b"\x1c\x18%c%b\x15\x02\x00\x11\x18\x12%b%010X\x00" % (
+            len(who),
+            who,
+            self._process.encode(),
+            next(self._ids),
+        )
         return "wamid." + binascii.b2a_base64(packed, newline=False).decode()
 
 

@@ -1,5 +1,6 @@
 """What a simulator is started with. Everything here can be given on the command line."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,3 +39,14 @@ class SimulatorSettings:
     faults: Faults = field(default_factory=Faults)
     until_stdin_closes: bool = False
     """End when standard input ends, so that a simulator never outlives the test that started it."""
+
+    def __post_init__(self) -> None:
+        """Raise CannotStart where a number cannot be."""
+        if not 0 <= self.port <= 65_535:
+            raise CannotStart(f"the port must be from 0 to 65535, not {self.port}")
+        if not 0 <= self.rate < math.inf:
+            raise CannotStart(f"the rate must be 0 (no limit) or more messages a second, not {self.rate}")
+        if not 0 <= self.not_on_whatsapp <= 1:
+            raise CannotStart(
+                f"the share of people who are not on WhatsApp must be from 0 to 1, not {self.not_on_whatsapp}"
+            )

@@ -138,7 +138,7 @@ def _check_text(parameter: Mapping[str, Any], where: str) -> None:
             raise Refusal(
                 132018, f"{where}: Param text cannot have new-line/tab characters or more than 4 consecutive spaces"
             )
-    elif kind in {"currency", "date_time"}:
+    elif isinstance(kind, str) and kind in {"currency", "date_time"}:
         value = parameter.get(kind)
         if not isinstance(value, dict) or not value.get("fallback_value"):
             raise Refusal(131008, f"{where}: Parameter of type {kind} is missing fallback_value")

@@ -29,6 +29,31 @@ _BUTTON_SUB_TYPES: Final[Mapping[str, str]] = {
 }
 """How a message calls a button that may have a parameter, by the button's type in the template."""
 
+
+class _ButtonNode(msgspec.Struct, frozen=True):
+    type: str = ""
+    url: str = ""
+
+
+class _OfferNode(msgspec.Struct, frozen=True):
+    has_expiration: bool = False
+
+
+class _CardNode(msgspec.Struct, frozen=True):
+    components: tuple["_ComponentNode", ...] = ()
+
+
+class _ComponentNode(msgspec.Struct, frozen=True):
+    """What is read of a component; the rest of it is kept as it came."""
+
+    type: str = ""
+    format: str = "TEXT"
+    text: str = ""
+    buttons: tuple[_ButtonNode, ...] = ()
+    limited_time_offer: _OfferNode = _OfferNode()
+    cards: tuple[_CardNode, ...] = ()
+
+
 CATEGORIES: Final = frozenset({"MARKETING", "UTILITY", "AUTHENTICATION"})
 FORMATS: Final = frozenset({"POSITIONAL", "NAMED"})
 
@@ -135,8 +160,10 @@ def template_from(node: Mapping[str, Any]) -> Template:
     if parameter_format not in FORMATS:
         raise Refusal(100, "parameter_format must be POSITIONAL or NAMED")
     components = node.get("components")
-    if not isinstance(components, list) or not all(isinstance(component, dict) for component in components):
-        raise Refusal(100, "components must be a list of objects")
+    try:
+        read = msgspec.convert(components, tuple[_ComponentNode, ...])
+    except msgspec.ValidationError as error:
+        raise Refusal(100, f"components must be a list of objects, as Meta's template node has them: {error}") from None
     known = {"id", "name", "language", "category", "status", "parameter_format", "components"}
     return Template(
         id=str(node.get("id") or _id_for(name, language)),
@@ -145,9 +172,9 @@ def template_from(node: Mapping[str, Any]) -> Template:
         category=category,
         status=str(node.get("status", "APPROVED")).upper(),
         named=parameter_format == "NAMED",
-        components=components,
+        components=list(components or ()),
         more={field: value for field, value in node.items() if field not in known},
-        shape=_shape_of(components, named=parameter_format == "NAMED"),
+        shape=_shape_of(read, named=parameter_format == "NAMED"),
     )
 
 
@@ -156,23 +183,21 @@ def _id_for(name: str, language: str) -> str:
     return f"16{zlib.crc32(name.encode()):010d}{zlib.crc32(language.encode()) % 10_000:04d}"
 
 
-def _shape_of(components: list[dict[str, Any]], *, named: bool, card: bool = False) -> Shape:
-    by_type = {str(component.get("type", "")).upper(): component for component in components}
-    header, body = by_type.get("HEADER", {}), by_type.get("BODY", {})
-    body_text = str(body.get("text", ""))
-    if not body_text and not card:
+def _shape_of(components: tuple[_ComponentNode, ...], *, named: bool, card: bool = False) -> Shape:
+    by_type = {component.type.upper(): component for component in components}
+    nothing = _ComponentNode()
+    header, body = by_type.get("HEADER"), by_type.get("BODY", nothing)
+    if not body.text and not card:
         raise Refusal(100, "components must have a BODY with text")
-    offer = by_type.get("LIMITED_TIME_OFFER", {}).get("limited_time_offer", {})
     return Shape(
-        header_format=str(header.get("format", "TEXT")).upper() if header else None,
-        header_variables=_variables_of(str(header.get("text", "")), named=named),
-        body_text=body_text,
-        body_variables=_variables_of(body_text, named=named),
-        buttons=tuple(_button_of(button) for button in by_type.get("BUTTONS", {}).get("buttons", ())),
-        offer_expires=bool(offer.get("has_expiration")),
+        header_format=header.format.upper() if header else None,
+        header_variables=_variables_of(header.text if header else "", named=named),
+        body_text=body.text,
+        body_variables=_variables_of(body.text, named=named),
+        buttons=tuple(_button_of(button) for button in by_type.get("BUTTONS", nothing).buttons),
+        offer_expires=by_type.get("LIMITED_TIME_OFFER", nothing).limited_time_offer.has_expiration,
         cards=tuple(
-            _shape_of(one.get("components", []), named=named, card=True)
-            for one in by_type.get("CAROUSEL", {}).get("cards", ())
+            _shape_of(one.components, named=named, card=True) for one in by_type.get("CAROUSEL", nothing).cards
         ),
     )
 
@@ -189,8 +214,8 @@ def _variables_of(text: str, *, named: bool) -> tuple[str, ...]:
     return tuple(sorted(found, key=int))
 
 
-def _button_of(button: Mapping[str, Any]) -> Button:
-    kind = str(button.get("type", "")).upper()
-    with_variable = bool(_VARIABLE.search(str(button.get("url", "")))) or kind in {"COPY_CODE", "OTP"}
+def _button_of(button: _ButtonNode) -> Button:
+    kind = button.type.upper()
+    with_variable = bool(_VARIABLE.search(button.url)) or kind in {"COPY_CODE", "OTP"}
     takes_any = kind != "URL" or with_variable
     return Button(sub_type=_BUTTON_SUB_TYPES.get(kind) if takes_any else None, required=with_variable)

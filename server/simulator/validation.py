@@ -184,7 +184,7 @@ def _check_free_form(kind: str, content: object) -> None:
 def _check_interactive(content: Mapping[str, Any]) -> None:
     where = "interactive"
     kind = content.get("type")
-    if kind not in INTERACTIVE_TYPES:
+    if not isinstance(kind, str) or kind not in INTERACTIVE_TYPES:
         raise Refusal(131009, f"{where}: type must be one of {', '.join(sorted(INTERACTIVE_TYPES))}")
     body, action = content.get("body"), content.get("action")
     if kind != "product":
@@ -200,12 +200,17 @@ def _check_interactive(content: Mapping[str, Any]) -> None:
             _text(reply if isinstance(reply, dict) else {}, "title", 20, f"{where} button")
             _text(reply if isinstance(reply, dict) else {}, "id", 256, f"{where} button")
     elif kind == "list":
-        sections = action.get("sections")
-        if not isinstance(sections, list) or not all(isinstance(section, dict) for section in sections):
-            raise Refusal(131009, f"{where}: sections must be a list of objects")
-        rows = [row for section in sections for row in section.get("rows", ())]
-        if not 1 <= len(rows) <= LIST_ROWS:
-            raise Refusal(131009, f"{where}: sections must have 1 to {LIST_ROWS} rows together")
+        _check_sections(action.get("sections"), where)
+
+
+def _check_sections(sections: object, where: str) -> None:
+    if not isinstance(sections, list) or not all(isinstance(section, dict) for section in sections):
+        raise Refusal(131009, f"{where}: sections must be a list of objects")
+    lists = [section.get("rows", []) for section in sections]
+    if not all(isinstance(rows, list) for rows in lists):
+        raise Refusal(131009, f"{where}: rows must be a list")
+    if not 1 <= sum(map(len, lists)) <= LIST_ROWS:
+        raise Refusal(131009, f"{where}: sections must have 1 to {LIST_ROWS} rows together")
 
 
 def _text(content: Mapping[str, Any], name: str, longest: int, where: str) -> None:

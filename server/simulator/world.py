@@ -115,7 +115,7 @@ class World:
                 raise ValueError(f"there is no template {one.name} in {one.language or 'any language'}")
         for one in change.templates:
             for template in self._templates_named(one):
-                template.status = one.status
+                template.status = one.status.upper()
         for name in ("rate", "pair_limit", "status", "quality_rating", "messaging_limit"):
             value = getattr(change, name)
             if value is not None:

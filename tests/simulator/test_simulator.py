@@ -2,53 +2,13 @@
 
 import http.client
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.simulator.conftest import NUMBER, WABA, a_message, code_of, send
 from tests.support.simulator import Simulator
-
-NUMBER = "106540352242922"
-WABA = "102290129340398"
-SEND = f"/v25.0/{NUMBER}/messages"
-
-
-def a_message(to: str = "+972501234567", **template: Any) -> dict[str, Any]:
-    """An order update to one person."""
-    body = {"type": "body", "parameters": [{"type": "text", "text": "Dana"}, {"type": "text", "text": "A-17"}]}
-    return {
-        "messaging_product": "whatsapp",
-        "to": to,
-        "type": "template",
-        "biz_opaque_callback_data": "b1:r1",
-        "template": {"name": "order_update", "language": {"code": "en_US"}, "components": [body], **template},
-    }
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Simulator]:
-    """One simulator for tests that leave nothing behind."""
-    with Simulator.start(rate=0) as started:
-        yield started
-
-
-@pytest.fixture
-def simulator(shared: Simulator) -> Simulator:
-    """The simulator as at its start."""
-    shared.reset()
-    return shared
-
-
-def send(simulator: Simulator, body: dict[str, Any] | None = None, token: str | None = "t") -> tuple[int, Any]:
-    """One request to send."""
-    return simulator.call("POST", SEND, a_message() if body is None else body, token)
-
-
-def code_of(answer: tuple[int, Any]) -> int:
-    """Meta's error code of a refusal."""
-    return int(answer[1]["error"]["code"])
 
 
 def test_an_accepted_message_stands_in_the_ledger(simulator: Simulator) -> None:
