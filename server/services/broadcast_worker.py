@@ -342,7 +342,9 @@ class BroadcastWorker:
             else:
                 self._something_ended.clear()
                 await _first(self._something_ended, 1.0)
-            await asyncio.sleep(0 if self._closing else RECORD_EVERY_SECONDS)
+            # At full speed a batch is full by the time the one before is written: then there is nothing to wait for.
+            is_full = len(self._results) >= RECORD_MOST // 2
+            await asyncio.sleep(0 if self._closing or is_full else RECORD_EVERY_SECONDS)
 
     async def _record_some(self) -> None:
         batch, self._results = self._results[:RECORD_MOST], self._results[RECORD_MOST:]
