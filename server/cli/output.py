@@ -54,11 +54,16 @@ def explain(error: ClarionError) -> Exit:
 
 def explain_unexpected(error: BaseException) -> Exit:
     """An error of our own: one line, and the trace in a file for whoever mends it."""
-    path = settings().data_dir / "logs" / "error.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as log:
-        log.write("".join(traceback.format_exception(error)) + "\n")
-    say(f"Error: Clarion met an error of its own ({type(error).__name__}). The details are in {path}.")
+    name, trace = type(error).__name__, "".join(traceback.format_exception(error))
+    try:
+        path = settings().data_dir / "logs" / "error.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as log:
+            log.write(trace + "\n")
+    except (OSError, ClarionError):
+        say(f"Error: Clarion met an error of its own, and could not write it down ({name}: {error}).")
+    else:
+        say(f"Error: Clarion met an error of its own ({name}). The details are in {path}.")
     return Exit.ENVIRONMENT
 
 

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -17,14 +18,18 @@ from server.domain.errors import BadInput
 from server.logs import configure_logs
 
 WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
+PARENT_LOOK_SECONDS: Final = 0.2
 
 
 def web(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
+    with_parent: WithParent = False,
 ) -> None:
     """Serve the API (and its documentation at /docs)."""
     configuration = settings()
+    if with_parent:
+        _end_with_parent()
     configure_logs(configuration.log_format)
     with environment():
         import uvicorn
@@ -125,12 +130,15 @@ def simulator(
     token: Annotated[str | None, typer.Option(help="The only bearer token that is taken.")] = None,
     not_on_whatsapp: Annotated[float, typer.Option(min=0, max=1, help="Share of people who are not there.")] = 0.0,
     faults: Annotated[str, typer.Option(help="Such as drop=0.01,latency_ms=300.")] = "",
+    with_parent: WithParent = False,
 ) -> None:
     """A WhatsApp Cloud API on this machine, to develop, demonstrate and test against."""
     from server.simulator.app import run
     from server.simulator.faults import faults_from_text
     from server.simulator.settings import CannotStart, SimulatorSettings
 
+    if with_parent:
+        _end_with_parent()
     try:
         run(
             SimulatorSettings(
@@ -149,6 +157,22 @@ def simulator(
     except CannotStart as error:
         say(f"Error: {error}")
         raise typer.Exit(Exit.ENVIRONMENT) from error
+
+
+def _end_with_parent() -> None:
+    """Ask this process to end once the one that started it is gone, by SIGKILL too.
+
+    A thread, because a server's loop belongs to the server; only for parts that never fork.
+    """
+    parent = os.getppid()
+
+    def look() -> None:
+        pause = threading.Event()
+        while os.getppid() == parent:
+            pause.wait(PARENT_LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=look, name="parent", daemon=True).start()
 
 
 def end(process: "subprocess.Popen[bytes]", seconds: float) -> None:

@@ -63,13 +63,13 @@ def send(
     people = open_csv(file, phone_column)
     with ExitStack() as stack:
         found = stack.enter_context(environment())
-        hired = stack.enter_context(crew(settings().data_dir, found.redis_url))
+        hired = None if no_watch else stack.enter_context(crew(settings().data_dir, found.redis_url))
         shown = _send(found.database_url, found.redis_url, business, new, people, ask=not yes and file != "-")
         if shown is None:
             say("Nothing was sent.")
             return
-        if no_watch:
-            _say_where_to_look(shown["id"], hired.runs_itself)
+        if hired is None:
+            _say_where_to_look(shown["id"], found.redis_url)
         else:
             shown = _watch(found.database_url, shown, hired)
         if as_json:
@@ -220,7 +220,10 @@ def _say_rejected(loaded: "Loaded") -> None:
         say(f"  and {loaded.rejected_count - SHOWN_REJECTED:,} more")
 
 
-def _say_where_to_look(broadcast_id: int, runs_itself: bool) -> None:
+def _say_where_to_look(broadcast_id: int, redis_url: str) -> None:
+    from server.jobs.queues import BROADCASTS, connect
+    from server.jobs.worker import is_anybody_working
+
     say(f"Broadcast {broadcast_id} is started; `clarion broadcasts watch {broadcast_id}` shows it.")
-    if runs_itself:
+    if not is_anybody_working(connect(redis_url), BROADCASTS):
         say("No worker is running: it goes on once one is, for example with `clarion up`.")

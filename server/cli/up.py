@@ -20,6 +20,8 @@ from server.domain.errors import ClarionError, Unreachable
 LOOK_EVERY_SECONDS: Final = 0.25
 START_SECONDS: Final = 20.0
 SIMULATOR_PORT: Final = 8025
+# The parts of an `up` that was killed notice it within a moment, and give their ports back.
+PORT_WAIT_SECONDS: Final = 1.5
 
 
 class PortTaken(Unreachable):
@@ -51,13 +53,22 @@ def up(
 def _web_port(configuration: Settings, wanted: int | None, *, demo: bool) -> int:
     """The port that was asked for; a demo that did not ask takes the next free one."""
     port = configuration.port if wanted is None else wanted
-    if port == 0 or _is_free(configuration.host, port):
+    if port == 0 or _comes_free(configuration.host, port):
         return port or _next_free(configuration.host, 0)
     if demo and wanted is None:
         free = _next_free(configuration.host, port)
         say(f"Port {port} is taken; the demo uses {free}.")
         return free
     raise PortTaken(f"Port {port} of {configuration.host} is taken. Choose another: clarion up --port N.")
+
+
+def _comes_free(host: str, port: int) -> bool:
+    deadline = time.monotonic() + PORT_WAIT_SECONDS
+    while not _is_free(host, port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _is_free(host: str, port: int) -> bool:
@@ -81,10 +92,11 @@ def _next_free(host: str, port: int) -> int:
 
 def _start_simulator(supervisor: Supervisor) -> None:
     """The simulator keeps its ledger in the data folder, so that a restart remembers who got what."""
-    port = SIMULATOR_PORT if _is_free("127.0.0.1", SIMULATOR_PORT) else _next_free("127.0.0.1", SIMULATOR_PORT)
+    port = SIMULATOR_PORT if _comes_free("127.0.0.1", SIMULATOR_PORT) else _next_free("127.0.0.1", SIMULATOR_PORT)
     folder = supervisor.configuration.data_dir / "simulator"
     folder.mkdir(parents=True, exist_ok=True)
-    supervisor.add("simulator", "simulator", "--port", str(port), "--ledger", str(folder / "ledger.jsonl"))
+    ledger = str(folder / "ledger.jsonl")
+    supervisor.add("simulator", "simulator", "--with-parent", "--port", str(port), "--ledger", ledger)
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
     _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator")
     say(f"WhatsApp is played by the simulator at http://127.0.0.1:{port}.")
@@ -92,14 +104,21 @@ def _start_simulator(supervisor: Supervisor) -> None:
 
 def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int) -> str:
     """Web, workers and steward. Returns the web's address."""
-    supervisor.add("web", "web", "--port", str(web_port))
+    supervisor.add("web", "web", "--with-parent", "--port", str(web_port))
     for number in range(1, configuration.workers + 1):
         supervisor.add(f"worker-{number}", "worker", "--with-parent")
     supervisor.add("steward", "steward", "--with-parent")
-    address = f"http://{configuration.host}:{web_port}"
+    address = _address(configuration.host, web_port)
     _until_answers(supervisor, f"{address}/healthz", "web")
     say(f"Clarion is at {address} (API documentation: {address}/docs).")
     return address
+
+
+def _address(host: str, port: int) -> str:
+    """Where a browser on this machine finds what listens on `host`."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _until_answers(supervisor: Supervisor, url: str, name: str) -> None:
