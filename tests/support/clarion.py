@@ -33,6 +33,8 @@ class Completed:
 class Clarion:
     """A data folder and the commands run in it."""
 
+    command = str(CLARION)
+
     def __init__(self, folder: Path, simulator: Simulator | None = None, **settings: str) -> None:
         self.folder = folder
         own = {name: value for name, value in os.environ.items() if not name.startswith(("CLARION_", "DATABASE_URL"))}
