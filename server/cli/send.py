@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from server.cli.environment import environment
 from server.cli.output import answer_json, is_terminal, say, stderr
 from server.config import settings
 from server.database import async_engine, database_errors
-from server.domain.errors import BadInput
+from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
 from server.domain.states import Actor
 
 if TYPE_CHECKING:
@@ -87,10 +88,11 @@ def _send(
     with database_errors():
         shown, rate, loaded = asyncio.run(_load(database_url, business, new, people))
         _say_what_will_happen(loaded, rate, new)
-        if ask and is_terminal() and not typer.confirm(f"Send to {loaded.accepted_count:,} people?", err=True):
-            asyncio.run(_forget(database_url, shown["id"]))
-            return None
-        asyncio.run(_start(database_url, shown["id"]))
+        with _forgotten_unless_started(database_url, shown["id"]):
+            if ask and is_terminal() and not typer.confirm(f"Send to {loaded.accepted_count:,} people?", err=True):
+                asyncio.run(_forget(database_url, shown["id"]))
+                return None
+            asyncio.run(_start(database_url, shown["id"]))
     hint(redis_url, shown["id"])
     return shown
 
@@ -125,6 +127,17 @@ def _progress() -> "Any":
             stderr.print(f"Reading: {progress.rows_count:,} rows, {per_second:,.0f} a second", end="\r")
 
     return say_progress
+
+
+@contextmanager
+def _forgotten_unless_started(database_url: str, broadcast_id: int) -> Iterator[None]:
+    """Leave no draft behind where the person leaves at the question, or the start is refused."""
+    try:
+        yield
+    except (ClarionError, typer.Abort, KeyboardInterrupt, SystemExit):
+        with suppress(StateDoesNotAllow):  # it had started when Ctrl-C came
+            asyncio.run(_forget(database_url, broadcast_id))
+        raise
 
 
 async def _forget(database_url: str, broadcast_id: int) -> None:

@@ -125,3 +125,13 @@ def test_a_number_that_is_none(clarion: Clarion) -> None:
     for command in ("show", "watch", "pause", "cancel"):
         assert clarion.run("broadcasts", command, "seven").code == 2
         assert clarion.run("broadcasts", command, "999").code == 2
+
+
+def test_too_many_starts_in_a_minute_leave_no_draft(clarion: Clarion) -> None:
+    file, limit = clarion.file(PEOPLE), {"CLARION_BULK_STARTS_PER_MINUTE": "1"}
+    clarion.send(file, **limit)
+    before = len(clarion.broadcasts())
+    done = clarion.send(file, **limit)
+    assert done.code == 2
+    assert "which is the limit" in done.stderr
+    assert len(clarion.broadcasts()) == before
