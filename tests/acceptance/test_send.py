@@ -130,12 +130,14 @@ def test_the_doctor_says_what_is_missing(clarion: Clarion) -> None:
 
 def test_a_paused_broadcast_goes_on_where_it_was(clarion: Clarion, simulator: Simulator) -> None:
     simulator.reset()
-    people = "phone,first_name,order_id\n" + "".join(f"+97254{n:07d},Name,A-{n}\n" for n in range(200))
-    process = clarion.start("send", clarion.file(people, "paused.csv"), "--business", "Acme", *ORDER, "--rate", "100")
+    people = "phone,first_name,order_id\n" + "".join(f"+97254{n:07d},Name,A-{n}\n" for n in range(800))
+    process = clarion.start("send", clarion.file(people, "paused.csv"), "--business", "Acme", *ORDER, "--rate", "150")
     simulator.wait_for_accepted(20)
     (shown,) = [shown for shown in clarion.broadcasts() if shown["name"] == "paused"]
     number = str(shown["id"])
-    assert clarion.run("broadcasts", "pause", number, "--json").json["status"] == "paused"
+    paused = clarion.run("broadcasts", "pause", number, "--json")
+    assert paused.code == 0, paused.stderr
+    assert paused.json["status"] == "paused"
     process.communicate(timeout=60)
     assert process.returncode == 1  # a script does not wait for somebody to resume it
     resumed = clarion.run("broadcasts", "resume", number)
@@ -145,5 +147,5 @@ def test_a_paused_broadcast_goes_on_where_it_was(clarion: Clarion, simulator: Si
     for part in (worker, steward):
         part.terminate()
         part.communicate(timeout=30)
-    until(lambda: simulator.summary()["accepted"] == 200)
+    until(lambda: simulator.summary()["accepted"] == 800)
     assert simulator.most_messages_to_one_person() == 1
