@@ -50,7 +50,7 @@ def send(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The broadcast as JSON, on the last line of stdout.")] = False,
 ) -> None:
-    """Send a template to everybody in a CSV file, exactly once, and watch it go."""
+    """Send a template to everybody in a CSV file, to nobody twice, and watch it go. Each call is a broadcast of its own."""
     from server.services.csv_lists import open_csv
     from server.services.drafts import NewBroadcast
 
@@ -168,8 +168,10 @@ def _watch(database_url: str, shown: dict[str, Any], hired: Crew) -> dict[str, A
     try:
         return watch(database_url, shown["id"], hired.look)
     except KeyboardInterrupt:
-        where = "is handed back and waits" if hired.runs_itself else "goes on"
-        say(f"\nStopped watching. Broadcast {shown['id']} {where}; `clarion broadcasts watch {shown['id']}` shows it.")
+        where = "is handed back; it goes on with `clarion up`" if hired.runs_itself else "goes on"
+        say(f"\nStopped watching. Broadcast {shown['id']} {where}. `clarion broadcasts watch {shown['id']}` shows it.")
+        if hired.runs_itself:
+            say("Do not send the file again: that would be another broadcast, to the same people.")
         raise
 
 

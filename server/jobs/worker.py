@@ -45,6 +45,10 @@ class ClarionWorker(Worker):
             job_monitoring_interval=JOB_LOOK_SECONDS,
             **options,
         )
+        # RQ gives the time-out that its blocking wait needs to connections made from now on. One that is open already
+        # would break off every idle wait after five seconds, and RQ backs off from that for up to a minute.
+        connection.connection_pool.disconnect()
+        connection.connection_pool.reset()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Stop when the job at work has ended, which is asked to end."""
