@@ -50,7 +50,10 @@ def send(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The broadcast as JSON, on the last line of stdout.")] = False,
 ) -> None:
-    """Send a template to everybody in a CSV file, to nobody twice, and watch it go. Each call is a broadcast of its own."""
+    """Send a template to everybody in a CSV file, to nobody twice, and watch it go.
+
+    Each call is a broadcast of its own: sending the same file again reaches the same people again.
+    """
     from server.services.csv_lists import open_csv
     from server.services.drafts import NewBroadcast
 
