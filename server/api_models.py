@@ -1,17 +1,29 @@
 """What the API takes and gives, as types: checked on the way in, described in OpenAPI."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from server.domain.phones import is_country
 from server.domain.states import BroadcastStatus
 
 
-def _without_nul(text: str) -> str:
+def storable(text: str) -> str:
+    """The text itself. Raises `ValueError` where PostgreSQL cannot keep it."""
     if "\x00" in text:
         raise ValueError("It has a NUL character, which cannot be stored.")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("It has half of a character (a lone surrogate), which cannot be stored.")
     return text
 
 
@@ -21,9 +33,17 @@ def _country(code: str) -> str:
     return code
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
-Name = Annotated[Text, Field(min_length=1, max_length=200)]
+def _within_the_calendar(instant: datetime) -> datetime:
+    # In another time zone it may lie in the year 10000, which no client can read back.
+    if instant.year >= 9999:
+        raise ValueError("It should be before the year 9999.")
+    return instant
+
+
+Text = Annotated[str, AfterValidator(storable)]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(storable)]
 Variables = dict[Text, Text]
+Instant = Annotated[datetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
 
 
 class _Strict(BaseModel):
@@ -33,7 +53,7 @@ class _Strict(BaseModel):
 class Media(_Strict):
     """A picture, film or document of a header."""
 
-    link: Annotated[Text | None, Field(max_length=2000)] = None
+    link: Annotated[str, Field(max_length=2000), AfterValidator(storable)] | None = None
     id: Text | None = None
     filename: Text | None = None
 
@@ -41,8 +61,8 @@ class Media(_Strict):
 class Location(_Strict):
     """A place."""
 
-    latitude: float
-    longitude: float
+    latitude: Annotated[float, Field(ge=-90, le=90)]
+    longitude: Annotated[float, Field(ge=-180, le=180)]
     name: Text | None = None
     address: Text | None = None
 
@@ -61,7 +81,7 @@ class TemplateMessage(_Strict):
     """An approved template and what fills its variables: literal text with {{column}} placeholders."""
 
     name: Name
-    language: Annotated[Text, Field(min_length=2, max_length=20)]
+    language: Annotated[str, Field(min_length=2, max_length=20), AfterValidator(storable)]
     variables: Variables = {}
     header: Header | None = None
     buttons: Variables = {}
@@ -70,21 +90,27 @@ class TemplateMessage(_Strict):
 class TextMessage(_Strict):
     """A free text, for people inside their 24-hour window."""
 
-    body: Annotated[Text, Field(min_length=1, max_length=4096)]
+    body: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(storable)]
     preview_url: bool = False
 
 
 class Recipient(_Strict):
-    """One person of a list."""
+    """One person of a list. A number is taken for its digits; a variable that is null is as one that is missing."""
 
-    phone: Text
-    variables: dict[Text, Text | int | float] = {}
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+    phone: Annotated[Text, WithJsonSchema({"type": ["string", "integer"], "examples": ["+972501234567"]})]
+    variables: dict[Text, Annotated[Text | None, WithJsonSchema({"type": ["string", "number", "null"]})]] = {}
+
+
+# The first that has the wrong shape is named, and not each of a million.
+People = Annotated[list[Recipient], FailFast()]
 
 
 class Recipients(_Strict):
     """People to add to a draft."""
 
-    recipients: Annotated[list[Recipient], Field(min_length=1)]
+    recipients: Annotated[People, Field(min_length=1)]
 
 
 class BroadcastRequest(_Strict):
@@ -111,10 +137,10 @@ class BroadcastRequest(_Strict):
     channel_id: Annotated[int | None, Field(ge=1, lt=2**63)] = None
     template: TemplateMessage | None = None
     text: TextMessage | None = None
-    recipients: list[Recipient] = []
+    recipients: People = []
     default_country: Annotated[str | None, AfterValidator(lambda code: code and _country(code))] = None
     rate_limit: Annotated[int | None, Field(ge=1, le=1_000_000, description="messages per second")] = None
-    scheduled_at: AwareDatetime | None = None
+    scheduled_at: Annotated[AwareDatetime, AfterValidator(_within_the_calendar)] | None = None
     start: bool = True
 
     @model_validator(mode="after")
@@ -142,13 +168,48 @@ class Rejected(BaseModel):
 class Broadcast(BaseModel):
     """A broadcast as it stands."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 7,
+                "business_id": 1,
+                "name": "Spring sale",
+                "status": "running",
+                "pause_reason": None,
+                "status_detail": None,
+                "resume_at": None,
+                "total_recipients": 1000,
+                "processed_count": 400,
+                "sent_count": 390,
+                "delivered_count": 310,
+                "read_count": 120,
+                "failed_count": 10,
+                "cancelled_count": 0,
+                "skipped_count": 0,
+                "unknown_count": 0,
+                "cancel_requested": False,
+                "last_processed_recipient_id": 400,
+                "rate_limit": 80,
+                "current_rate": 79.6,
+                "limited_by": "your_rate",
+                "created_at": "2026-11-25T09:00:00Z",
+                "scheduled_at": None,
+                "started_at": "2026-11-25T09:00:01Z",
+                "completed_at": None,
+                "eta": "2026-11-25T09:00:14Z",
+                "rejected": [{"row": 3, "phone": "12", "reason": "not a phone number"}],
+                "rejected_count": 1,
+            }
+        }
+    )
+
     id: int
     business_id: int
     name: str
     status: BroadcastStatus
     pause_reason: str | None
     status_detail: str | None
-    resume_at: datetime | None
+    resume_at: Instant | None
     total_recipients: int
     processed_count: int
     sent_count: int
@@ -163,11 +224,11 @@ class Broadcast(BaseModel):
     rate_limit: int | None
     current_rate: float | None
     limited_by: str | None
-    created_at: datetime
-    scheduled_at: datetime | None
-    started_at: datetime | None
-    completed_at: datetime | None
-    eta: datetime | None
+    created_at: Instant
+    scheduled_at: Instant | None
+    started_at: Instant | None
+    completed_at: Instant | None
+    eta: Instant | None
     rejected: list[Rejected]
     rejected_count: int
 
@@ -190,10 +251,10 @@ class RecipientShown(BaseModel):
     error_code: int | None
     error_message: str | None
     variables: dict[str, Any]
-    sent_at: datetime | None
-    delivered_at: datetime | None
-    read_at: datetime | None
-    failed_at: datetime | None
+    sent_at: Instant | None
+    delivered_at: Instant | None
+    read_at: Instant | None
+    failed_at: Instant | None
 
 
 class RecipientPage(BaseModel):
@@ -206,7 +267,7 @@ class RecipientPage(BaseModel):
 class HistoryEntry(BaseModel):
     """One change of a broadcast: who or what, from, to, why."""
 
-    at: datetime
+    at: Instant
     actor: str
     move: str
     from_status: str

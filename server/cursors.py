@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from typing import Any
 
 from server.domain.errors import BadInput
 
@@ -9,6 +10,12 @@ from server.domain.errors import BadInput
 def write_cursor(last_id: int) -> str:
     """Where the next page begins."""
     return base64.urlsafe_b64encode(f"after:{last_id}".encode()).decode().rstrip("=")
+
+
+def page(found: list[dict[str, Any]], limit: int) -> dict[str, Any]:
+    """A page of at most `limit` items, as every list answers it. found: one more than that, where there is more."""
+    items = found[:limit]
+    return {"items": items, "next_cursor": write_cursor(items[-1]["id"]) if len(found) > limit else None}
 
 
 def read_cursor(cursor: str | None) -> int | None:

@@ -4,14 +4,16 @@ The framework's own errors come out in the same shape: an unknown path, a wrong 
 of the wrong type.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
+import psycopg
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
@@ -29,6 +31,7 @@ from server.domain.errors import (
 )
 
 CONTENT_TYPE: Final = "application/problem+json"
+MOST_ERRORS: Final = 1_000
 
 # The first that fits: the more particular ones stand first.
 _STATUSES: Final[tuple[tuple[type[ClarionError], HTTPStatus], ...]] = (
@@ -82,8 +85,17 @@ def problem(
         "detail": detail,
     }
     if errors:
-        body["errors"] = [error._asdict() for error in errors]
+        body["errors"] = [error._asdict() for error in errors[:MOST_ERRORS]]
     return JSONResponse(body, status.value, headers, media_type=CONTENT_TYPE)
+
+
+def describe(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Leave in an OpenAPI description the one media type that problems come in."""
+    for operation in (operation for path in openapi["paths"].values() for operation in path.values()):
+        for response in operation["responses"].values():
+            if CONTENT_TYPE in response.get("content", {}):
+                response["content"].pop("application/json", None)
+    return openapi
 
 
 def install(app: FastAPI) -> None:
@@ -92,6 +104,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_the_framework)
     app.add_exception_handler(DBAPIError, _of_the_database)
+    app.add_exception_handler(psycopg.Error, _of_the_database)
+    app.add_exception_handler(PoolTimeout, _of_too_many)
+    app.add_exception_handler(Exception, _of_a_mistake)
 
 
 async def _of_ours(_: Request, error: Exception) -> JSONResponse:
@@ -107,39 +122,68 @@ async def _of_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     if any(item["loc"][0] == "path" for item in error.errors()):
         return problem(HTTPStatus.NOT_FOUND, "There is nothing of that number.")
-    errors = [Problem(_pointer(item["loc"]), _plain(item)) for item in error.errors()]
+    errors = [Problem(_pointer(item), _plain(item)) for item in error.errors()]
     first = errors[0].detail if len(errors) == 1 else f"{len(errors)} fields cannot be used."
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, first, errors)
 
 
-def _pointer(loc: Sequence[int | str]) -> str:
+def _pointer(item: dict[str, Any]) -> str:
     """A JSON pointer into the body; a query parameter or header is named with what it is."""
-    where, *path = loc
-    if where == "body":
-        return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
-    return f"{where}: {path[0] if path else ''}"
+    where, *path = item["loc"]
+    if where != "body":
+        return f"{where}: {path[0] if path else ''}"
+    if item["type"] == "json_invalid":
+        return ""  # what follows is a place in the text, not a field
+    fields = (str(part) for part in path if part != "[key]")
+    return "".join(f"/{field.replace('~', '~0').replace('/', '~1')}" for field in fields)
+
+
+_IN_PLAIN_WORDS: Final[Mapping[str, str]] = {
+    "missing": "It is missing.",
+    "extra_forbidden": "There is no such field.",
+    "model_attributes_type": "It should be an object.",
+    "model_type": "It should be an object.",
+    "dict_type": "It should be an object.",
+    "list_type": "It should be a list.",
+    "string_type": "It should be text.",
+    "string_unicode": "It has half of a character (a lone surrogate), which cannot be stored.",
+    "int_type": "It should be a whole number.",
+    "int_parsing": "It should be a whole number.",
+    "int_from_float": "It should be a whole number.",
+    "timezone_aware": "It should name its time zone, such as 2027-01-31T09:00:00Z.",
+}
 
 
 def _plain(item: dict[str, Any]) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "json_invalid":
-        return f"The body is not JSON: {item.get('ctx', {}).get('error', message)}."
-    if item["type"] == "missing":
-        return "It is missing."
-    if item["type"] == "extra_forbidden":
-        return "There is no such field."
-    return message
+        return f"The body is not JSON: {item.get('ctx', {}).get('error', item['msg'])}."
+    return _IN_PLAIN_WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
 
 
 async def _of_the_framework(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    status = HTTPStatus(error.status_code)
-    said = str(error.detail)
+    status, said = HTTPStatus(error.status_code), str(error.detail)
+    if status is HTTPStatus.BAD_REQUEST:
+        # So the framework calls a body in which it does not even find where JSON goes wrong.
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _NOT_JSON, [Problem("", _NOT_JSON)])
     return problem(status, said if said != status.phrase else f"{status.phrase}.", (), dict(error.headers or {}))
 
 
+_NOT_JSON: Final = "The body is not JSON in UTF-8, or it is nested too deep."
+
+
 async def _of_the_database(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, DBAPIError)
-    if error.connection_invalidated or type(error).__name__ in {"OperationalError", "InterfaceError"}:
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(in_words(error.orig or error)))
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(in_words(cause)))
     raise error
+
+
+async def _of_too_many(_: Request, __: Exception) -> JSONResponse:
+    busy = "Clarion is answering too many requests at once. Try again in a moment."
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, busy, (), {"Retry-After": "1"})
+
+
+async def _of_a_mistake(_: Request, __: Exception) -> JSONResponse:
+    """A mistake of ours: the log has it, the client learns only that it is ours."""
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong in Clarion; its log says what.")

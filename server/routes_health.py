@@ -1,6 +1,7 @@
 """Is the process up, can it work, and how is it doing."""
 
 import asyncio
+from http import HTTPStatus
 
 import redis
 from fastapi import APIRouter
@@ -32,7 +33,9 @@ async def healthz() -> PlainTextResponse:
 async def readyz(resources: Resources) -> JSONResponse:
     """Database, queue and schema are there: 200, else 503 with what is wrong."""
     wrong = [*await _database_trouble(resources), *await asyncio.to_thread(_queue_trouble, resources)]
-    return JSONResponse({"ready": not wrong, "wrong": wrong}, 503 if wrong else 200)
+    return JSONResponse(
+        {"ready": not wrong, "wrong": wrong}, HTTPStatus.SERVICE_UNAVAILABLE if wrong else HTTPStatus.OK
+    )
 
 
 async def _database_trouble(resources: WebResources) -> list[str]:
@@ -45,7 +48,6 @@ async def _database_trouble(resources: WebResources) -> list[str]:
 
 
 def _queue_trouble(resources: WebResources) -> list[str]:
-
     try:
         resources.redis.ping()
     except redis.RedisError:

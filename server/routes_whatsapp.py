@@ -4,17 +4,15 @@ import asyncio
 import csv
 import io
 import json
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import redis
 from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import ValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models import (
@@ -22,13 +20,11 @@ from server.api_models import (
     BroadcastPage,
     BroadcastRequest,
     HistoryPage,
-    Recipient,
     RecipientPage,
-    Recipients,
     RetryRequest,
 )
-from server.cursors import read_cursor, write_cursor
-from server.domain.errors import BadInput, Problem
+from server.cursors import page, read_cursor
+from server.domain.errors import BadInput, NotFound
 from server.domain.phones import normalise
 from server.domain.states import FINAL, Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
 from server.jobs.broadcast_job import process_broadcast_job
@@ -36,9 +32,8 @@ from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
 from server.problems import responses
 from server.services import broadcast_json, broadcasts, channels, drafts, idempotency, recipients, retries, templates
-from server.services.audiences import Loaded
 from server.services.broadcasts import NO_REASON, Why
-from server.services.csv_lists import CsvList, Row
+from server.uploads import people_of, refuse_nobody, rows_of
 from server.web_resources import BusinessId, Resources, Transaction, WebResources
 
 EVENT_EVERY_SECONDS: Final = 1.0
@@ -55,6 +50,16 @@ _log = get_logger(__name__)
 Id = Annotated[int, Path(ge=1, lt=2**63)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+
+
+class _CsvResponse(StreamingResponse):
+    media_type = "text/csv"
+
+
+class _EventResponse(StreamingResponse):
+    media_type = "text/event-stream"
+
+
 _gone = responses(HTTPStatus.NOT_FOUND)
 _moved = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
@@ -94,7 +99,8 @@ async def _create_once(
                 await connection.rollback()
                 continue  # the other request has committed by now: its broadcast is found
             if wanted.recipients:
-                _refuse_nobody(await drafts.add_recipients(connection, broadcast_id, _rows(wanted.recipients)))
+                people = rows_of(wanted.recipients)
+                refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people), people)
             if wanted.start:
                 await _start(resources, connection, broadcast_id)
             broadcast = await _shown(connection, business_id, broadcast_id)
@@ -115,19 +121,6 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
     )
 
 
-def _rows(people: list[Recipient]) -> Iterator[Row]:
-    for number, person in enumerate(people, 1):
-        yield Row(number, person.phone, {column: str(value) for column, value in person.variables.items()})
-
-
-def _refuse_nobody(loaded: Loaded) -> None:
-    """A list without one good row is refused as a whole, and nothing of it stays."""
-    if loaded.accepted_count:
-        return
-    problems = [Problem(f"/recipients/{item['row'] - 1}", item["reason"]) for item in loaded.rejected]
-    raise BadInput("Nobody in this list can be sent to.", problems=problems)
-
-
 @router.post(
     "/{broadcast_id}/recipients",
     status_code=HTTPStatus.ACCEPTED,
@@ -137,36 +130,38 @@ def _refuse_nobody(loaded: Loaded) -> None:
             "required": True,
             "content": {
                 "application/json": {
-                    "schema": Recipients.model_json_schema(ref_template="#/components/schemas/{model}")
+                    "schema": {
+                        "type": "object",
+                        "required": ["recipients"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "recipients": {
+                                "type": "array",
+                                "minItems": 1,
+                                "items": {"$ref": "#/components/schemas/Recipient"},
+                            }
+                        },
+                    }
                 },
-                "text/csv": {"schema": {"type": "string", "example": "phone,first_name\n+972501234567,Dana\n"}},
+                "text/csv": {"schema": {"type": "string"}, "example": "phone,first_name\n+972501234567,Dana\n"},
             },
         }
     },
 )
 async def add_recipients(
-    broadcast_id: Id, request: Request, connection: Transaction, business_id: BusinessId
+    broadcast_id: Id,
+    request: Request,
+    resources: Resources,
+    business_id: BusinessId,
+    phone_column: Annotated[str | None, Query(max_length=200, description="of a CSV file")] = None,
 ) -> Broadcast:
     """Add people to a draft: JSON, or a CSV file of any size as text/csv."""
-    await _shown(connection, business_id, broadcast_id)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/csv":
-        with tempfile.TemporaryFile(buffering=0) as file:
-            async for piece in request.stream():
-                await asyncio.to_thread(file.write, piece)
-            file.seek(0)
-            people = CsvList(file, "The list", None)
-            _refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people))
-    else:
-        rows = _rows(_json_recipients(await request.body()))
-        _refuse_nobody(await drafts.add_recipients(connection, broadcast_id, rows))
-    return await _shown(connection, business_id, broadcast_id)
-
-
-def _json_recipients(body: bytes) -> list[Recipient]:
-    try:
-        return Recipients.model_validate_json(body).recipients
-    except ValidationError as error:
-        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
+    async with resources.engine.connect() as connection:
+        await _shown(connection, business_id, broadcast_id)
+    async with people_of(request, phone_column) as people, resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people), people)
+        return await _shown(connection, business_id, broadcast_id)
 
 
 # --- steer
@@ -263,11 +258,10 @@ async def list_broadcasts(
     cursor: Cursor = None,
 ) -> BroadcastPage:
     """The broadcasts of the business, the newest first."""
-    items = await broadcast_json.show_many(
-        connection, business_id, status=status, before_id=read_cursor(cursor), limit=limit
+    found = await broadcast_json.show_many(
+        connection, business_id, status=status, before_id=read_cursor(cursor), limit=limit + 1
     )
-    next_cursor = write_cursor(items[-1]["id"]) if len(items) == limit else None
-    return BroadcastPage.model_validate({"items": items, "next_cursor": next_cursor})
+    return BroadcastPage.model_validate(page(found, limit))
 
 
 @router.get("/{broadcast_id}", responses=_gone)
@@ -288,12 +282,11 @@ async def list_recipients(
     """Who got it, who did not, and why."""
     await _shown(connection, business_id, broadcast_id)
     after_id = read_cursor(cursor) or 0
-    items = await recipients.page(connection, broadcast_id, status=status, after_id=after_id, limit=limit)
-    next_cursor = write_cursor(items[-1]["id"]) if len(items) == limit else None
-    return RecipientPage.model_validate({"items": items, "next_cursor": next_cursor})
+    found = await recipients.page(connection, broadcast_id, status=status, after_id=after_id, limit=limit + 1)
+    return RecipientPage.model_validate(page(found, limit))
 
 
-@router.get("/{broadcast_id}/recipients.csv", responses=_gone, response_class=StreamingResponse)
+@router.get("/{broadcast_id}/recipients.csv", responses=_gone, response_class=_CsvResponse)
 async def export_recipients(
     broadcast_id: Id, resources: Resources, business_id: BusinessId, status: RecipientStatus | None = None
 ) -> StreamingResponse:
@@ -301,9 +294,10 @@ async def export_recipients(
     async with resources.engine.connect() as connection:
         await _shown(connection, business_id, broadcast_id)
     headers = {"Content-Disposition": f'attachment; filename="broadcast-{broadcast_id}.csv"'}
-    return StreamingResponse(_csv(resources, broadcast_id, status), media_type="text/csv", headers=headers)
+    return _CsvResponse(_csv(resources, broadcast_id, status), headers=headers)
 
 
+_EXPORT_PAGE: Final = 5_000
 _CSV_COLUMNS: Final = (
     "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "sent_at", "delivered_at",
     "read_at", "failed_at",
@@ -311,17 +305,30 @@ _CSV_COLUMNS: Final = (
 
 
 async def _csv(resources: WebResources, broadcast_id: int, status: str | None) -> AsyncIterator[str]:
+    """A page at a time, each read on its own: a slow reader holds no connection and no old rows."""
+    yield _csv_lines([_CSV_COLUMNS])
+    after_id = 0
+    while True:
+        async with resources.engine.connect() as connection:
+            people = await recipients.page(
+                connection, broadcast_id, status=status, after_id=after_id, limit=_EXPORT_PAGE
+            )
+        if not people:
+            return
+        yield _csv_lines([person[column] for column in _CSV_COLUMNS] for person in people)
+        after_id = people[-1]["id"]
+
+
+def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(_CSV_COLUMNS)
-    async with resources.engine.connect() as connection:
-        async for person in recipients.everybody(connection, broadcast_id, status):
-            writer.writerow(["" if person[column] is None else person[column] for column in _CSV_COLUMNS])
-            if buffer.tell() > 65_536:
-                yield buffer.getvalue()
-                buffer.seek(0)
-                buffer.truncate()
-    yield buffer.getvalue()
+    csv.writer(buffer).writerows([_csv_field(value) for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def _csv_field(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value
 
 
 @router.get("/{broadcast_id}/history", responses=_gone)
@@ -330,9 +337,9 @@ async def show_history(
 ) -> HistoryPage:
     """The audit trail: every change, who or what made it, and why."""
     await _shown(connection, business_id, broadcast_id)
-    items = await recipients.history(connection, broadcast_id, after_id=read_cursor(cursor) or 0, limit=limit)
-    next_cursor = write_cursor(items[-1]["id"]) if len(items) == limit else None
-    return HistoryPage.model_validate({"items": items, "next_cursor": next_cursor})
+    after_id = read_cursor(cursor) or 0
+    found = await recipients.history(connection, broadcast_id, after_id=after_id, limit=limit + 1)
+    return HistoryPage.model_validate(page(found, limit))
 
 
 @router.get("/{broadcast_id}/preview", responses=_gone)
@@ -341,13 +348,14 @@ async def preview_message(
     business_id: BusinessId, resources: Resources,
 ) -> dict[str, Any]:  # fmt: skip
     """The exact Cloud API message for one recipient."""
-    broadcast = await _shown(connection, business_id, broadcast_id)
+    await _shown(connection, business_id, broadcast_id)
+    row = await broadcast_json.message_of(connection, broadcast_id)
     try:
-        number = normalise(phone)
+        # A plus that was not written as %2B arrives as a space.
+        number = normalise(f"+{phone[1:]}" if phone[0] == " " else phone, row.default_country)
     except ValueError as error:
         raise BadInput(f"{error}.".capitalize(), pointer="query: phone") from error
     person = await recipients.of_phone(connection, broadcast_id, number)
-    row = await broadcast_json.message_of(connection, broadcast.id)
     sender = await channels.sender(connection, resources.vault, row.channel_id)
     plan = await templates.plan_message(connection, business_id, sender.waba_id, row.message)
     body = plan.render(person["phone"], person["variables"], f"b{broadcast_id}:r{person['id']}")
@@ -355,22 +363,23 @@ async def preview_message(
     return message
 
 
-@router.get("/{broadcast_id}/events", responses=_gone, response_class=StreamingResponse)
+@router.get("/{broadcast_id}/events", responses=_gone, response_class=_EventResponse)
 async def follow_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StreamingResponse:
     """Server-sent events: `progress` with the broadcast while it changes, and a last one when it ends."""
     async with resources.engine.connect() as connection:
         await _shown(connection, business_id, broadcast_id)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        _events(resources, business_id, broadcast_id), media_type="text/event-stream", headers=headers
-    )
+    return _EventResponse(_events(resources, business_id, broadcast_id), headers=headers)
 
 
 async def _events(resources: WebResources, business_id: int, broadcast_id: int) -> AsyncIterator[str]:
     said, number, silent_seconds = "", 0, 0.0
     while True:
-        async with resources.engine.connect() as connection:
-            broadcast = await _shown(connection, business_id, broadcast_id)
+        try:
+            async with resources.engine.connect() as connection:
+                broadcast = await _shown(connection, business_id, broadcast_id)
+        except (NotFound, SQLAlchemyError):
+            return  # the client asks again, as event streams do, and is told what is wrong
         shown = broadcast.model_dump_json(exclude={"eta"})
         if shown != said:
             said, silent_seconds = shown, 0.0

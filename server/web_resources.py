@@ -52,7 +52,9 @@ async def _business_of(
 BusinessId = Annotated[int, Depends(_business_of)]
 
 
-async def _transaction(resources: Resources) -> AsyncIterator[AsyncConnection]:
+async def _transaction(resources: Resources, _: BusinessId) -> AsyncIterator[AsyncConnection]:
+    """The key is looked at first and on its own: a request that held one connection and waited for a second could wait
+    for others that do the same."""
     async with resources.engine.begin() as connection:
         yield connection
 

@@ -52,8 +52,8 @@ async def show_many(
 
 
 async def message_of(connection: AsyncConnection, broadcast_id: int) -> Row[Any]:
-    """What a broadcast sends and from where: `message`, `channel_id`."""
-    statement = select(WhatsAppBroadcast.message, WhatsAppBroadcast.channel_id)
+    """What a broadcast sends and from where: `message`, `channel_id`, `default_country`."""
+    statement = select(WhatsAppBroadcast.message, WhatsAppBroadcast.channel_id, WhatsAppBroadcast.default_country)
     return (await connection.execute(statement.where(WhatsAppBroadcast.id == broadcast_id))).one()
 
 

@@ -1,6 +1,5 @@
 """Looking at the people of a broadcast and at its history, a page at a time; pages stay right while rows change."""
 
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -14,7 +13,6 @@ _SHOWN: Final = (
     "delivered_at", "read_at", "failed_at",
 )  # fmt: skip
 _HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail")
-_EXPORT_PAGE: Final = 5_000
 
 
 async def page(
@@ -29,17 +27,6 @@ async def page(
         statement = statement.where(recipient.status == status)
     rows = await connection.execute(statement.order_by(recipient.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
-
-
-async def everybody(
-    connection: AsyncConnection, broadcast_id: int, status: str | None
-) -> AsyncIterator[dict[str, Any]]:
-    """Every recipient, read a page at a time, so that memory stays flat."""
-    after_id = 0
-    while rows := await page(connection, broadcast_id, status=status, after_id=after_id, limit=_EXPORT_PAGE):
-        for row in rows:
-            yield row
-        after_id = rows[-1]["id"]
 
 
 async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -> dict[str, Any]:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.models import Template
 from server.services import accounts
 from tests.support.builders import WABA_ID, Tenant, a_business
-from tests.support.engine import Engine, until
+from tests.support.engine import Engine
 from tests.support.simulator import Simulator
+
+DANA = {"phone": "+972501234567", "variables": {"first_name": "Dana", "order_id": "A-17"}}
+
+
+def an_order(**fields: Any) -> dict[str, Any]:
+    """A broadcast to Dana, as a client sends it."""
+    template = {
+        "name": "order_update",
+        "language": "en_US",
+        "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
+    }
+    return {"name": "Spring sale", "template": template, "recipients": [DANA], **fields}
+
+
+def people(count: int) -> list[dict[str, Any]]:
+    """So many recipients."""
+    return [{"phone": f"+97250{n:07d}", "variables": {"first_name": f"Name {n}", "order_id": n}} for n in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +119,34 @@ def clarion(database_url: str, redis_url: str, simulator: Simulator, tmp_path: P
         yield made
 
 
+@contextmanager
+def serve(clarion: Engine, folder: Path, **settings: str) -> Iterator[str]:
+    """A web process. Gives its address; ends with a look at its log: whatever was asked, nothing went wrong inside."""
+    log = folder / "web.log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE],
+            env={**clarion.environment, **settings},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
 @pytest.fixture
-async def api(engine: AsyncEngine, clarion: Engine) -> AsyncIterator[Api]:
+async def api(engine: AsyncEngine, clarion: Engine, tmp_path: Path) -> AsyncIterator[Api]:
     """A running web process, and a client of the business Acme."""
     tenant, key = await a_tenant(engine, "Acme")
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE], env=clarion.environment, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    address = f"http://127.0.0.1:{process.stdout.readline().strip()}"
-    yield Api(address, key, tenant.business_id)
-    process.terminate()
-    process.wait()
-    process.stdout.close()
+    with serve(clarion, tmp_path) as address:
+        yield Api(address, key, tenant.business_id)
 
 
 @pytest.fixture
@@ -127,8 +160,9 @@ async def other(engine: AsyncEngine, api: Api) -> Api:
 _SERVE = """
 import socket, uvicorn
 from server.app import create_app
+from server.logs import configure_logs
+configure_logs("json")
 listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
 print(listener.getsockname()[1], flush=True)
 uvicorn.Server(uvicorn.Config(create_app(), log_level="warning", loop="uvloop")).run(sockets=[listener])
 """
-__all__ = ["Answer", "Api", "until"]

@@ -1,30 +1,19 @@
 """Broadcasts over HTTP, as a client sees them."""
 
+import json
 import threading
+import urllib.request
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from server.domain.states import FINAL
-from tests.api.conftest import Answer, Api
+from tests.api.conftest import Answer, Api, an_order, people
 from tests.support.engine import Engine, until
 from tests.support.simulator import Simulator
 
-DANA = {"phone": "+972501234567", "variables": {"first_name": "Dana", "order_id": "A-17"}}
-
-
-def an_order(**fields: Any) -> dict[str, Any]:
-    """A broadcast to Dana, as a client sends it."""
-    template = {
-        "name": "order_update",
-        "language": "en_US",
-        "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
-    }
-    return {"name": "Spring sale", "template": template, "recipients": [DANA], **fields}
-
-
-def people(count: int) -> list[dict[str, Any]]:
-    """So many recipients."""
-    return [{"phone": f"+97250{n:07d}", "variables": {"first_name": f"Name {n}", "order_id": n}} for n in range(count)]
+IN_TOKYO = """
+    DO $$ BEGIN EXECUTE format('ALTER DATABASE %%I SET timezone = %%L', current_database(), 'Asia/Tokyo'); END $$
+"""
+FIRST_NAME = "/recipients/0/variables/first_name"
 
 
 def test_a_broadcast_is_made_started_sent_and_shown(api: Api, clarion: Engine, simulator: Simulator) -> None:
@@ -60,8 +49,9 @@ def test_a_draft_is_filled_by_json_and_by_csv_and_then_started(api: Api) -> None
         {"row": 3, "phone": "0521111111", "reason": "duplicate"},
         {"row": 4, "phone": "12", "reason": "not a phone number"},
     ]
-    preview = api.get(f"{path}/preview?phone=%2B972521111111").json
-    assert preview["template"]["components"][0]["parameters"][0]["text"] == "Maya"
+    for phone in ("%2B972521111111", "+972521111111", "052-1111111"):
+        preview = api.get(f"{path}/preview?phone={phone}").json
+        assert preview["template"]["components"][0]["parameters"][0]["text"] == "Maya"
     assert api.post(f"{path}/start").json["status"] == "queued"
     assert api.post(f"{path}/recipients", {"recipients": people(1)}).status == 409
 
@@ -140,17 +130,27 @@ def test_bad_input_names_the_field(api: Api) -> None:
         (an_order(scheduled_at=yesterday), "/scheduled_at"),
         (an_order(channel_id=99), "/channel_id"),
         (an_order(recipients=[]), "/recipients"),
+        (an_order(scheduled_at="9999-12-31T23:59:59-10:00"), "/scheduled_at"),
+        (an_order(scheduled_at="2099-01-01T00:00:00"), "/scheduled_at"),
         (an_order(name="a\x00b"), "/name"),
+        (an_order(name="\ud800"), "/name"),
+        (an_order(name="x" * 201), "/name"),
+        (an_order(recipients=[{"phone": "+972501234567", "variables": {"first_name": "\x00"}}]), FIRST_NAME),
+        (an_order(recipients=[{"phone": "+972501234567", "variables": {"first_name": "\ud800"}}]), FIRST_NAME),
+        (an_order(recipients=[{"phone": "+972501234567", "variables": {"first_name": []}}]), FIRST_NAME),
+        (an_order(recipients=[{}] * 1000), "/recipients/0/phone"),
         ({**an_order(), "template": {"name": "order_update", "language": "en_US"}}, "/template/variables/1"),
         ({**an_order(), "text": {"body": "x"}}, ""),
         (b"{not json", ""),
+        (b'{"name": "\xff"}', ""),
+        (b"[" * 100_000, ""),
+        (b'{"name": ' + b"1" * 5_000 + b"}", ""),
         ([], ""),
     ):
         answer = api.post("/broadcasts", body)
         assert answer.status == 422, (body, answer.body)
         assert answer.headers["content-type"] == "application/problem+json"
-        if pointer:
-            assert answer.json["errors"][0]["pointer"] == pointer, answer.json
+        assert answer.json["errors"][0]["pointer"] == pointer, answer.json
     assert api.get("/broadcasts").json["items"] == []
 
 
@@ -168,6 +168,7 @@ def test_lists_go_on_where_the_page_before_ended(api: Api) -> None:
         seen += [item["id"] for item in page["items"]]
         path = f"/broadcasts?limit=2&cursor={page['next_cursor']}" if page["next_cursor"] else ""
     assert seen == made[::-1]
+    assert api.get("/broadcasts?limit=5").json["next_cursor"] is None
     assert api.get("/broadcasts?cursor=made-up").status == 422
     assert api.get("/broadcasts?limit=0").status == 422
     assert api.get("/broadcasts?status=nonsense").status == 422
@@ -178,6 +179,43 @@ def test_a_schedule_waits_for_its_time(api: Api) -> None:
     made = api.post("/broadcasts", an_order(scheduled_at=later))
     assert made.json["status"] == "scheduled"
     assert made.json["scheduled_at"] is not None
+
+
+def test_a_stream_of_events_follows_a_broadcast_to_its_end(api: Api) -> None:
+    path = f"/broadcasts/{api.post('/broadcasts', an_order(start=False)).json['id']}"
+    request = urllib.request.Request(f"{api.address}/api/whatsapp{path}/events")  # noqa: S310 - our own address
+    request.add_header("Authorization", f"Bearer {api.key}")
+    with urllib.request.urlopen(request, timeout=30) as stream:  # noqa: S310 - our own address
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        first = [stream.readline() for _ in range(4)]
+        assert first[:2] == [b"id: 1\n", b"event: progress\n"]
+        assert json.loads(first[2].removeprefix(b"data: "))["status"] == "draft"
+        api.post(f"{path}/cancel")
+        *_, last, _ = stream.read().splitlines()
+        assert json.loads(last.removeprefix(b"data: "))["status"] == "cancelled"
+
+
+def test_instants_are_in_utc_wherever_the_database_is(api: Api, clarion: Engine) -> None:
+    clarion.execute(IN_TOKYO)
+    path = f"/broadcasts/{api.post('/broadcasts', an_order()).json['id']}"
+    clarion.execute("UPDATE whatsapp_broadcast_recipients SET sent_at = now()")
+    instants = [
+        api.get(path).json["created_at"],
+        api.get(f"{path}/recipients").json["items"][0]["sent_at"],
+        api.get(f"{path}/history").json["items"][0]["at"],
+        api.get(f"{path}/recipients.csv").body.decode().splitlines()[1].split(",")[7],
+    ]
+    assert all(instant.endswith("Z") for instant in instants), instants
+
+
+def test_many_requests_at_once_do_not_wait_for_one_another(api: Api) -> None:
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda: statuses.append(api.get("/broadcasts").status)) for _ in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 60
 
 
 def test_the_frameworks_own_errors_are_problems_too(api: Api) -> None:
@@ -198,4 +236,6 @@ def test_health_readiness_and_metrics(api: Api) -> None:
     api.post("/broadcasts", an_order(start=False))
     metrics = api.call("GET", "/metrics").body.decode()
     assert 'clarion_broadcasts{status="draft"} 1.0' in metrics
+    answered = 'clarion_http_requests_total{method="POST",route="/api/whatsapp/broadcasts",status="202"} 1.0'
+    assert answered in metrics
     assert api.call("GET", "/openapi.json").json["openapi"].startswith("3.1")

@@ -1,0 +1,95 @@
+"""Lists of people as a request brings them: JSON, or a CSV file of any size that goes by way of the disk."""
+
+import asyncio
+import errno
+import io
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from server.api_models import Recipient, Recipients
+from server.domain.errors import BadInput, Problem, StorageFull
+from server.services.audiences import Loaded
+from server.services.csv_lists import CsvList, Row
+
+_NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_OPTION: Final = "--phone-column"
+
+
+def is_csv(content_type: str) -> bool:
+    """Whether a body of this media type is a CSV file, whatever its parameters."""
+    return content_type.partition(";")[0].strip().lower() == "text/csv"
+
+
+@asynccontextmanager
+async def people_of(request: Request, phone_column: str | None) -> AsyncIterator[CsvList | Iterable[Row]]:
+    """The list that a request brings. It has come in whole before it is given out, so that a slow client holds nothing.
+
+    phone_column: which column of a CSV file holds the numbers, where its name does not say so.
+    Raises `BadInput` or `RequestValidationError` where it is no such list, `StorageFull` where the disk cannot take it.
+    """
+    if not is_csv(request.headers.get("content-type", "")):
+        yield rows_of(_parsed(await request.body()))
+        return
+    with tempfile.TemporaryFile(buffering=0) as file:
+        await _spool(request, file)
+        yield await asyncio.to_thread(_opened, file, phone_column)
+
+
+def rows_of(people: Sequence[Recipient]) -> Iterator[Row]:
+    """The people of a JSON list, numbered by their place in it, from 1."""
+    for number, person in enumerate(people, 1):
+        variables = {column: value for column, value in person.variables.items() if value is not None}
+        yield Row(number, person.phone, variables)
+
+
+def refuse_nobody(loaded: Loaded, people: CsvList | Iterable[Row]) -> None:
+    """Raises `BadInput` for a list without one good row: it is refused as a whole, and nothing of it stays."""
+    if loaded.accepted_count:
+        return
+    where = "line {}" if isinstance(people, CsvList) else "/recipients/{}"
+    before = 0 if isinstance(people, CsvList) else 1
+    problems = [Problem(where.format(item["row"] - before), item["reason"]) for item in loaded.rejected]
+    raise BadInput("Nobody in this list can be sent to.", problems=problems)
+
+
+def _parsed(body: bytes) -> list[Recipient]:
+    try:
+        return Recipients.model_validate_json(body).recipients
+    except ValidationError as error:
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
+
+
+async def _spool(request: Request, file: io.FileIO) -> None:
+    try:
+        async for piece in request.stream():
+            await asyncio.to_thread(_write, file, piece)
+    except ClientDisconnect as error:
+        raise BadInput("The list broke off on its way; nothing of it was kept.") from error
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise StorageFull("The disk has no room for this list. Nothing of it was kept.") from error
+
+
+def _write(file: io.FileIO, piece: bytes) -> None:
+    # A disk that is nearly full takes a part of it, and says so only when asked again.
+    rest = memoryview(piece)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+def _opened(file: io.FileIO, phone_column: str | None) -> CsvList:
+    file.seek(0)
+    try:
+        return CsvList(file, "The list", phone_column)
+    except BadInput as error:
+        # What is an option of the command line is a query parameter here.
+        detail = error.detail.replace(f"{_OPTION} NAME", "?phone_column=NAME")
+        pointer = error.problems[0].pointer.replace(_OPTION, "query: phone_column")
+        raise BadInput(detail, pointer=pointer) from error
