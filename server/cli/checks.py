@@ -122,7 +122,7 @@ async def _look_at_numbers(connection: "AsyncConnection") -> list[Finding]:
             sender = await channels.sender(connection, keys, channel_id)
             findings.append(Finding(what, True, await _ask_whatsapp(sender)))
         except ClarionError as error:
-            mend = "clarion channel add, with a new token"
+            mend = "look at the network and CLARION_GRAPH_API_URL, or give a new token with clarion channel add"
             findings.append(Finding(what, False, str(error), mend))
     return findings
 

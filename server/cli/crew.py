@@ -27,10 +27,13 @@ def open_log(data_dir: Path, part: str) -> BinaryIO:
 
 
 def start_part(data_dir: Path, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Start a part of Clarion in a session of its own, so that Ctrl-C reaches us first and we end it in order."""
+    """Start a part of Clarion in a session of its own, so that Ctrl-C reaches us first and we end it in order.
+
+    It ends by itself where this process is killed.
+    """
     with open_log(data_dir, name) as log:
         return subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "server.cli", *arguments],
+            [sys.executable, "-m", "server.cli", *arguments, "--with-parent", str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -66,7 +69,7 @@ class Crew:
             return False
         if is_anybody_working(self._connection, BROADCASTS if part == "worker" else STEWARD):
             return False
-        self._processes[part] = start_part(self._data_dir, part, part, "--with-parent")
+        self._processes[part] = start_part(self._data_dir, part, part)
         return True
 
     def look(self) -> None:

@@ -72,7 +72,8 @@ def _explained(error: BaseException) -> Exit:
         case ClarionError():
             code = explain(error)
         case TyperException():
-            say(f"Error: {error.format_message()}")
+            message = error.format_message()
+            say(message if message.startswith("Usage:") else f"Error: {message}")  # typed alone, a group shows its help
             code = Exit.BAD_INPUT
         case KeyboardInterrupt() | typer.Abort():
             say("Stopped.")

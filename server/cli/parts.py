@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,50 +15,68 @@ import typer
 from server.cli.environment import environment
 from server.cli.output import Exit, say
 from server.config import settings
-from server.domain.errors import BadInput
+from server.domain.errors import BadInput, Unreachable
 from server.logs import configure_logs
 
-WithParent = Annotated[bool, typer.Option("--with-parent", hidden=True)]
+# The process that started this one: a part ends with it, also where it was killed and could ask nobody to end.
+WithParent = Annotated[int | None, typer.Option("--with-parent", metavar="PID", hidden=True)]
 PARENT_LOOK_SECONDS: Final = 0.2
+
+
+class CannotListen(Unreachable):
+    """The address is taken, or is none of this machine."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        # What has no errno of the system's is about the name: nobody knows it.
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        super().__init__(f"Cannot listen on {host} port {port}: {why[:1].lower()}{why[1:]}.")
 
 
 def web(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = None,
-    with_parent: WithParent = False,
+    with_parent: WithParent = None,
 ) -> None:
     """Serve the API (and its documentation at /docs)."""
     configuration = settings()
-    if with_parent:
-        _end_with_parent()
+    _end_with(with_parent)
     configure_logs(configuration.log_format)
-    with environment():
+    with environment(), _listen(host or configuration.host, configuration.port if port is None else port) as listening:
         import uvicorn
 
-        uvicorn.run(
+        chosen = uvicorn.Config(
             "server.app:create_app",
             factory=True,
-            host=host or configuration.host,
-            port=configuration.port if port is None else port,
             loop="uvloop",
             http="httptools",
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=5,
         )
+        served = uvicorn.Server(chosen)
+        served.run(sockets=[listening])
+    if not served.started:
+        raise typer.Exit(Exit.ENVIRONMENT)  # its log says why
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise CannotListen(host, port, error) from error
 
 
 def worker(
     burst: Annotated[bool, typer.Option(help="Do what is in the queue, and end.")] = False,
-    with_parent: WithParent = False,
+    with_parent: WithParent = None,
 ) -> None:
     """Run broadcasts as the queue asks for them: one at a time. Start as many as you like, on any machine."""
     from server.jobs.queues import BROADCASTS
 
-    _work(BROADCASTS, burst=burst, with_parent=with_parent)
+    _work(BROADCASTS, burst=burst, parent=with_parent)
 
 
-def _work(queue_name: str, *, burst: bool, with_parent: bool) -> None:
+def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
     # The jobs are imported here, before RQ forks: each job would pay for it again.
     from server.jobs import broadcast_job, steward_job  # noqa: F401
     from server.jobs.queues import connect
@@ -66,7 +85,7 @@ def _work(queue_name: str, *, burst: bool, with_parent: bool) -> None:
     configure_logs(settings().log_format)
     with environment() as found:
         while True:
-            runner = ClarionWorker([queue_name], connect(found.redis_url), with_parent=with_parent)
+            runner = ClarionWorker([queue_name], connect(found.redis_url), parent=parent)
             runner.log.setLevel("WARNING")
             runner.work(burst=burst, logging_level="WARNING")
             # RQ's loop also ends when the queue's server goes away for longer; then it is found again.
@@ -75,17 +94,17 @@ def _work(queue_name: str, *, burst: bool, with_parent: bool) -> None:
 
 
 def steward(
-    rounds: Annotated[bool, typer.Option("--rounds", hidden=True)] = False, with_parent: WithParent = False
+    rounds: Annotated[bool, typer.Option("--rounds", hidden=True)] = False, with_parent: WithParent = None
 ) -> None:
     """Look every few seconds for what is due: start, resume, take over, settle. One is enough; more do no harm."""
     from server.jobs.queues import STEWARD
 
     if rounds:
-        _work(STEWARD, burst=False, with_parent=True)
+        _work(STEWARD, burst=False, parent=with_parent)
         return
     configure_logs(settings().log_format)
     with environment() as found:
-        _keep_time(found.redis_url, os.getppid() if with_parent else None)
+        _keep_time(found.redis_url, with_parent)
 
 
 def _keep_time(redis_url: str, parent: int | None) -> None:
@@ -118,7 +137,8 @@ def _keep_time(redis_url: str, parent: int | None) -> None:
 
 
 def _start_rounds() -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "server.cli", "steward", "--rounds"])
+    command = [sys.executable, "-m", "server.cli", "steward", "--rounds", "--with-parent", str(os.getpid())]
+    return subprocess.Popen(command)  # noqa: S603 - our own command
 
 
 def simulator(
@@ -130,15 +150,14 @@ def simulator(
     token: Annotated[str | None, typer.Option(help="The only bearer token that is taken.")] = None,
     not_on_whatsapp: Annotated[float, typer.Option(min=0, max=1, help="Share of people who are not there.")] = 0.0,
     faults: Annotated[str, typer.Option(help="Such as drop=0.01,latency_ms=300.")] = "",
-    with_parent: WithParent = False,
+    with_parent: WithParent = None,
 ) -> None:
     """A WhatsApp Cloud API on this machine, to develop, demonstrate and test against."""
     from server.simulator.app import run
     from server.simulator.faults import faults_from_text
     from server.simulator.settings import CannotStart, SimulatorSettings
 
-    if with_parent:
-        _end_with_parent()
+    _end_with(with_parent)
     try:
         run(
             SimulatorSettings(
@@ -159,12 +178,11 @@ def simulator(
         raise typer.Exit(Exit.ENVIRONMENT) from error
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int | None) -> None:
     """Ask this process to end once the one that started it is gone, by SIGKILL too.
 
     A thread, because a server's loop belongs to the server; only for parts that never fork.
     """
-    parent = os.getppid()
 
     def look() -> None:
         pause = threading.Event()
@@ -172,7 +190,8 @@ def _end_with_parent() -> None:
             pause.wait(PARENT_LOOK_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=look, name="parent", daemon=True).start()
+    if parent is not None:
+        threading.Thread(target=look, name="parent", daemon=True).start()
 
 
 def end(process: "subprocess.Popen[bytes]", seconds: float) -> None:

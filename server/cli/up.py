@@ -1,5 +1,6 @@
 """`clarion up`: everything on one machine, until Ctrl-C."""
 
+import errno
 import os
 import socket
 import time
@@ -13,6 +14,7 @@ import typer
 
 from server.cli.environment import environment
 from server.cli.output import say, stderr
+from server.cli.parts import CannotListen
 from server.cli.supervisor import Supervisor, servers_kept_alive, supervised
 from server.config import Settings, export, settings
 from server.domain.errors import ClarionError, Unreachable
@@ -76,8 +78,10 @@ def _is_free(host: str, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise CannotListen(host, port, error) from error
         return True
 
 
@@ -96,7 +100,7 @@ def _start_simulator(supervisor: Supervisor) -> None:
     folder = supervisor.configuration.data_dir / "simulator"
     folder.mkdir(parents=True, exist_ok=True)
     ledger = str(folder / "ledger.jsonl")
-    supervisor.add("simulator", "simulator", "--with-parent", "--port", str(port), "--ledger", ledger)
+    supervisor.add("simulator", "simulator", "--port", str(port), "--ledger", ledger)
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
     _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator")
     say(f"WhatsApp is played by the simulator at http://127.0.0.1:{port}.")
@@ -104,10 +108,10 @@ def _start_simulator(supervisor: Supervisor) -> None:
 
 def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int) -> str:
     """Web, workers and steward. Returns the web's address."""
-    supervisor.add("web", "web", "--with-parent", "--port", str(web_port))
+    supervisor.add("web", "web", "--port", str(web_port))
     for number in range(1, configuration.workers + 1):
-        supervisor.add(f"worker-{number}", "worker", "--with-parent")
-    supervisor.add("steward", "steward", "--with-parent")
+        supervisor.add(f"worker-{number}", "worker")
+    supervisor.add("steward", "steward")
     address = _address(configuration.host, web_port)
     _until_answers(supervisor, f"{address}/healthz", "web")
     say(f"Clarion is at {address} (API documentation: {address}/docs).")

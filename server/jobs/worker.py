@@ -28,13 +28,13 @@ class ClarionWorker(Worker):
     RQ waits for a job to end by itself. A broadcast may have an hour to go: on SIGTERM it stops claiming, finishes what
     is in flight and gives the rest back, in seconds.
 
-    with_parent: end when the process that started this one is gone.
+    parent: the process that started this one; the worker ends when that one is gone. None: it stands alone.
     """
 
     queue_class: type[Queue] = HintQueue
 
-    def __init__(self, names: list[str], connection: redis.Redis, *, with_parent: bool = False, **options: Any) -> None:
-        self._parent = os.getppid() if with_parent else None
+    def __init__(self, names: list[str], connection: redis.Redis, *, parent: int | None = None, **options: Any) -> None:
+        self._parent = parent
         self._runs_broadcasts = BROADCASTS in names
         self.was_asked_to_stop = False
         super().__init__(

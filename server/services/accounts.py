@@ -47,7 +47,9 @@ async def find_business(connection: AsyncConnection, name: str) -> int:
 
 
 async def create_api_key(connection: AsyncConnection, business_id: int, name: str) -> str:
-    """A new key, to be shown once: only its hash is kept."""
+    """A new key, to be shown once: only its hash is kept. Raises `BadInput` where it has no name."""
+    if not name.strip():
+        raise BadInput("A key needs a name: what it is for.", pointer="/name")
     key = new_api_key()
     await connection.execute(insert(ApiKey).values(business_id=business_id, name=name, key_hash=hash_api_key(key)))
     return key

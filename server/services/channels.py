@@ -38,8 +38,9 @@ class NewChannel:
 async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: NewChannel) -> int:
     """Add a number; the same number again renews its tokens. Returns its id.
 
-    Raises `BadInput` where the number belongs to another business.
+    Raises `BadInput` where an id is none, something is empty, or the number belongs to another business.
     """
+    _check(new)
     values = {
         "business_id": business_id,
         "phone_number_id": new.phone_number_id,
@@ -59,6 +60,16 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
     if channel_id is None:
         raise BadInput(f"The number {new.phone_number_id} belongs to another business.", pointer="/phone_number_id")
     return int(channel_id)
+
+
+def _check(new: NewChannel) -> None:
+    for name in ("phone_number_id", "waba_id"):
+        value = getattr(new, name)
+        if not (value.isascii() and value.isdecimal()):
+            raise BadInput(f'{name} is "{value}"; it should be the digits that Meta shows.', pointer=f"/{name}")
+    for name in ("token", "app_secret", "verify_token"):
+        if not getattr(new, name).strip():
+            raise BadInput(f"{name} is empty.", pointer=f"/{name}")
 
 
 async def choose(connection: AsyncConnection, business_id: int, channel_id: int | None) -> int:

@@ -135,3 +135,36 @@ def test_too_many_starts_in_a_minute_leave_no_draft(clarion: Clarion) -> None:
     assert done.code == 2
     assert "which is the limit" in done.stderr
     assert len(clarion.broadcasts()) == before
+
+
+def test_an_address_that_is_not_of_this_machine(clarion: Clarion) -> None:
+    for command in ("web", "up"):
+        done = clarion.run(command, "--port", "18611", CLARION_HOST="203.0.113.9")
+        assert (done.code, done.stderr) == (
+            1,
+            "Error: Cannot listen on 203.0.113.9 port 18611: cannot assign requested address.\n",
+        )
+
+
+@pytest.mark.parametrize(
+    ("changed", "value", "message"),
+    [
+        ("--phone-number-id", "+1 555", 'phone_number_id is "+1 555"; it should be the digits that Meta shows.'),
+        ("--waba-id", "", 'waba_id is ""; it should be the digits that Meta shows.'),
+        ("--token", " ", "token is empty."),
+    ],
+)
+def test_a_number_that_cannot_be_added(clarion: Clarion, changed: str, value: str, message: str) -> None:
+    options = {"--phone-number-id": "1", "--waba-id": "1", "--token": "t", "--app-secret": "s", "--verify-token": "v"}
+    words = [word for option in {**options, changed: value}.items() for word in option]
+    done = clarion.run("channel", "add", "--business", "Acme", *words)
+    assert (done.code, done.stderr) == (2, f"Error: {message}\n")
+
+
+def test_a_key_without_a_name(clarion: Clarion) -> None:
+    done = clarion.run("api-key", "create", "--business", "Acme", "--name", " ")
+    assert (done.code, done.stderr) == (2, "Error: A key needs a name: what it is for.\n")
+
+
+def test_clarion_typed_alone_shows_its_help(clarion: Clarion) -> None:
+    assert clarion.run().stderr.startswith("Usage: clarion")
