@@ -24,6 +24,7 @@ class WhatsAppBroadcast(Base):
     name: Mapped[str]
     message: Mapped[dict[str, Any]]  # {"template": {...}} or {"text": {...}}, as POST /broadcasts takes it
     default_country: Mapped[str | None]
+    retry_of: Mapped[int | None]  # the broadcast whose failed people this one goes to
     rate_limit: Mapped[int | None]  # messages per second; none: the channel's own
 
     status: Mapped[str] = mapped_column(server_default="draft")
@@ -81,6 +82,7 @@ class WhatsAppBroadcastRecipient(Base):
     claim_number: Mapped[int] = mapped_column(Integer, server_default="0")
     next_attempt_at: Mapped[datetime | None]  # set while the row waits behind the cursor, and until its outcome
     unknown_at: Mapped[datetime | None]  # set while the row is unknown
+    was_unknown: Mapped[bool] = mapped_column(server_default="false")  # failed, and may have got it all the same
     message_id: Mapped[str | None]
     error_code: Mapped[int | None] = mapped_column(Integer)
     error_message: Mapped[str | None]

@@ -7,14 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.states import FINAL, BroadcastStatus
-from server.services.steward import UNKNOWN_REASON
 
 MAY_BE_RETRIED = ("failed", "unknown")
 
 _COPY_BROADCAST = text("""
     /* retries.copy_broadcast */
-    INSERT INTO whatsapp_broadcasts (business_id, channel_id, name, message, default_country, rate_limit)
-    SELECT business_id, channel_id, left(name, 200) || ' (again)', message, default_country, rate_limit
+    INSERT INTO whatsapp_broadcasts (business_id, channel_id, name, message, default_country, rate_limit, retry_of)
+    SELECT business_id, channel_id, left(name, 200) || ' (again)', message, default_country, rate_limit, id
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
     RETURNING id
 """)
@@ -22,14 +21,18 @@ _COPY_BROADCAST = text("""
 _COPY_RECIPIENTS = text("""
     /* retries.copy_recipients
        Set-based; never to those who opted out since, and to those who failed only because nobody knows what became of
-       their message not unless unknowns were asked for: they may have got it. */
+       their message not unless unknowns were asked for: they may have got it. Who is in an earlier retry already is
+       left out, so that asking twice sends once. */
     WITH copied AS (
         INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
         SELECT :new_id, r.business_id, r.row_number, r.phone, r.variables
           FROM whatsapp_broadcast_recipients r
          WHERE r.broadcast_id = :broadcast_id
-           AND CASE WHEN r.status = 'unknown' OR r.status = 'failed' AND r.error_message = :unknown_reason
+           AND CASE WHEN r.status = 'unknown' OR r.was_unknown
                     THEN :with_unknown ELSE r.status = 'failed' AND :with_failed END
+           AND NOT EXISTS (SELECT FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients again
+                               ON again.broadcast_id = b.id AND again.phone = r.phone
+                            WHERE b.retry_of = :broadcast_id AND again.status <> 'cancelled')
            AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
          ORDER BY r.id
         RETURNING 1
@@ -48,7 +51,7 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
     if wrong or not include:
         raise BadInput(f"Only {' and '.join(MAY_BE_RETRIED)} can be tried again.", pointer="/include")
     status = await connection.scalar(
-        text("SELECT status FROM whatsapp_broadcasts WHERE id = :id FOR SHARE"), {"id": broadcast_id}
+        text("SELECT status FROM whatsapp_broadcasts WHERE id = :id FOR UPDATE"), {"id": broadcast_id}
     )
     if status is None:
         raise NotFound(f"There is no broadcast {broadcast_id}.")
@@ -60,8 +63,10 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
         "new_id": new_id,
         "with_failed": "failed" in include,
         "with_unknown": "unknown" in include,
-        "unknown_reason": UNKNOWN_REASON,
     }
     if not await connection.scalar(_COPY_RECIPIENTS, values):
-        raise BadInput(f"Nobody of broadcast {broadcast_id} is {' or '.join(include)}.", pointer="/include")
+        raise BadInput(
+            f"Nobody of broadcast {broadcast_id} is {' or '.join(include)} and not in an earlier retry of it.",
+            pointer="/include",
+        )
     return new_id

@@ -6,12 +6,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import BadInput, StateDoesNotAllow
 from server.services import retries, suppressions
-from server.services.steward import UNKNOWN_REASON
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import Made, a_broadcast
 
 _SET = text("""
-    UPDATE whatsapp_broadcast_recipients SET status = :status, error_message = :message
+    UPDATE whatsapp_broadcast_recipients SET status = :status, was_unknown = :was_unknown
      WHERE broadcast_id = :broadcast_id AND row_number = :row
 """)
 
@@ -22,8 +21,7 @@ async def an_ended_broadcast(engine: AsyncEngine) -> Made:
     fates = ("sent", "failed", "failed", "unknown", "failed")
     async with engine.begin() as connection:
         for row, status in enumerate(fates, 1):
-            message = UNKNOWN_REASON if row == 3 else None
-            values = {"broadcast_id": broadcast.id, "row": row, "status": status, "message": message}
+            values = {"broadcast_id": broadcast.id, "row": row, "status": status, "was_unknown": row == 3}
             await connection.execute(_SET, values)
         await connection.execute(text("UPDATE whatsapp_broadcasts SET status = 'partial'"))
         await suppressions.suppress(connection, broadcast.business_id, "+972500000005", "said STOP")
@@ -45,6 +43,15 @@ async def test_only_those_who_were_asked_for_are_tried_again(
         )
         assert list(found) == rows
     assert assert_counters_equal_rows(database_url, new_id).row["status"] == "draft"
+
+
+async def test_asking_twice_sends_once(engine: AsyncEngine) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    async with engine.begin() as connection:
+        await retries.create(connection, broadcast.id, ["failed"])
+    async with engine.begin() as connection:
+        with pytest.raises(BadInput, match="not in an earlier retry"):
+            await retries.create(connection, broadcast.id, ["failed"])
 
 
 async def test_a_broadcast_that_still_goes_on_is_not_retried(engine: AsyncEngine) -> None:

@@ -87,6 +87,7 @@ ALTER TABLE whatsapp_broadcasts
     ADD COLUMN IF NOT EXISTS name TEXT,
     ADD COLUMN IF NOT EXISTS message JSONB NOT NULL DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS default_country TEXT,
+    ADD COLUMN IF NOT EXISTS retry_of BIGINT,
     ADD COLUMN IF NOT EXISTS rate_limit BIGINT CHECK (rate_limit >= 0),
     ADD COLUMN IF NOT EXISTS status TEXT NOT NULL DEFAULT 'draft',
     ADD COLUMN IF NOT EXISTS pause_reason TEXT,
@@ -132,6 +133,7 @@ ALTER TABLE whatsapp_broadcast_recipients
     ADD COLUMN IF NOT EXISTS claim_number INTEGER NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS next_attempt_at TIMESTAMPTZ,
     ADD COLUMN IF NOT EXISTS unknown_at TIMESTAMPTZ,
+    ADD COLUMN IF NOT EXISTS was_unknown BOOLEAN NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS message_id TEXT,
     ADD COLUMN IF NOT EXISTS error_code INTEGER,
     ADD COLUMN IF NOT EXISTS error_message TEXT,
@@ -206,7 +208,7 @@ UPDATE whatsapp_broadcasts
 UPDATE whatsapp_broadcast_recipients SET status = 'queued' WHERE status = 'pending';
 UPDATE whatsapp_broadcast_recipients
    SET status = 'unknown', unknown_at = now(), error_message = 'It was "' || status || '" in an older system.'
- WHERE status NOT IN ('queued', 'sending', 'sent', 'delivered', 'read', 'failed', 'unknown', 'cancelled', 'skipped');
+ WHERE status NOT IN ('queued', 'sent', 'delivered', 'read', 'failed', 'unknown', 'cancelled', 'skipped');
 UPDATE whatsapp_broadcast_recipients r SET business_id = b.business_id
   FROM whatsapp_broadcasts b WHERE b.id = r.broadcast_id AND r.business_id IS NULL;
 DELETE FROM whatsapp_broadcast_recipients WHERE phone IS NULL;
@@ -239,6 +241,7 @@ ALTER TABLE whatsapp_broadcasts
 -- that a run writes.
 ALTER TABLE whatsapp_broadcasts SET (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS whatsapp_broadcasts_by_business ON whatsapp_broadcasts (business_id, id);
+CREATE INDEX IF NOT EXISTS whatsapp_broadcasts_retries ON whatsapp_broadcasts (retry_of) WHERE retry_of IS NOT NULL;
 
 ALTER TABLE whatsapp_broadcast_recipients
     ALTER COLUMN business_id SET NOT NULL,
