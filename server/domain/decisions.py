@@ -18,6 +18,8 @@ from server.domain.reactions import Breaker, Defer, Fail, Retry, Scope, SlowDown
 from server.domain.states import PauseReason
 
 LONGEST_BACK_OFF_SECONDS: Final = 60.0
+# Somebody was answered within so long: WhatsApp is not away.
+OTHERS_ANSWERED_SECONDS: Final = 5.0
 
 
 class MarkSent(Struct, frozen=True, gc=False):
@@ -120,7 +122,7 @@ def decide(outcome: Outcome, *, attempts: int, max_attempts: int, jitter: float,
             wait = _spread(min(max(away_seconds, 1.0), LONGEST_BACK_OFF_SECONDS), jitter)
             return Decision(TryAgain(wait, None, reason, uses_attempt=False))
         case Refused():
-            return _decide_refused(outcome, attempts, max_attempts, jitter)
+            return _decide_refused(outcome, attempts, max_attempts, jitter, away_seconds)
         case _:
             assert_never(outcome)
 
@@ -143,14 +145,17 @@ def _not_before(seconds: float, jitter: float) -> float:
     return seconds * (1.0 + jitter / 10)
 
 
-def _decide_refused(refusal: Refused, attempts: int, max_attempts: int, jitter: float) -> Decision:
+def _decide_refused(refusal: Refused, attempts: int, max_attempts: int, jitter: float, away_seconds: float) -> Decision:
     reaction = reaction_for(refusal)
     match reaction:
         case Retry() | Defer():
             wait = _wait_seconds(reaction, refusal, attempts, jitter) if attempts < max_attempts else None
             if wait is not None:
                 return Decision(TryAgain(wait, refusal.code, explain(refusal)))
-            return _give_up(refusal, reaction.then if isinstance(reaction, Retry) else Fail())
+            then = reaction.then if isinstance(reaction, Retry) else Fail()
+            if isinstance(then, Stop) and away_seconds < OTHERS_ANSWERED_SECONDS:
+                then = Fail()  # others are answered: it is this recipient's own trouble, and must not hold them up
+            return _give_up(refusal, then)
         case SlowDown():
             return _slow_down(refusal, reaction, jitter)
         case Fail() | Breaker() | Stop():

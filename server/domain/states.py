@@ -100,8 +100,8 @@ RULES: Final[Mapping[Move, Rule]] = {
     Move.RUN: _rule(_S.RUNNING, _S.QUEUED, _S.RUNNING),
     Move.YIELD: _rule(_S.QUEUED, _S.RUNNING),
     # What a person does. `queued` too: it is as good as running to whoever watches. Not `scheduled`: a resume would
-    # start it before its time.
-    Move.PAUSE: _rule(_S.PAUSED, _S.QUEUED, _S.RUNNING),
+    # start it before its time. `paused` where the engine did it: a person's pause does not end by itself.
+    Move.PAUSE: _rule(_S.PAUSED, _S.QUEUED, _S.RUNNING, _S.PAUSED),
     # What the engine does: WhatsApp or a limit stands in the way.
     Move.HOLD: _rule(_S.PAUSED, _S.QUEUED, _S.RUNNING),
     Move.RESUME: _rule(_S.QUEUED, _S.PAUSED),

@@ -285,10 +285,10 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
             resume_at = stop.resume_seconds and datetime.now(UTC) + timedelta(seconds=stop.resume_seconds)
             await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at or None))
         case Cause.FAILED:
-            await _fail(resources, broadcast, lease, Why(stop.pause_reason, stop.detail))
+            await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))
         case Cause.OUT_OF_TIME | Cause.SHUT_DOWN:
             await _yield(resources, broadcast, lease, Why())
-        case Cause.LOST:
+        case Cause.LOST | Cause.FAULT:
             raise RunLost
         case _:
             assert_never(stop.cause)
@@ -352,14 +352,6 @@ async def _hold(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease
         )
 
 
-async def _fail(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why) -> None:
-    """Nothing more can ever be sent: whoever is left has failed with the broadcast's own reason."""
-    async with resources.engine.begin() as connection:
-        values = {"broadcast_id": broadcast.id, "epoch": lease.epoch, "why": why.detail}
-        await ledger.within(connection, ledger.FAIL_REST, values)
-    await _end(resources, broadcast, lease, Move.FAIL, why)
-
-
 async def _yield(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why) -> None:
     """Hand over to the next run: the row goes back to `queued`, and the steward asks for it when it is due."""
     if await _end(resources, broadcast, lease, Move.YIELD, why):
@@ -375,6 +367,9 @@ async def _end(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease,
     """Make the last move of a run and give the lease back, in one transaction. False: a person was quicker."""
     async with resources.engine.begin() as connection:
         moved = await broadcasts.make(connection, broadcast.id, move, by=Actor.ENGINE, why=why, epoch=lease.epoch)
+        if moved and move is Move.FAIL:  # nothing more can be sent: whoever is left has failed with this reason
+            values = {"broadcast_id": broadcast.id, "epoch": lease.epoch, "why": why.detail}
+            await ledger.within(connection, ledger.FAIL_REST, values)
         await leases.release(connection, lease)
     broadcast = await _reload(resources, broadcast)
     if broadcast.cancel_requested and broadcast.status != BroadcastStatus.CANCELLED:

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final, assert_never
 
 import psycopg
+from psycopg import AsyncConnection
 
 from server.database import plain_connection
 from server.domain.breakers import Breaker, Outage, Pauses
@@ -96,6 +97,7 @@ class BroadcastWorker:
         self._need = asyncio.Event()  # few are ready, or nobody is held any more
         self._low_mark = 0
         self._failure: BaseException | None = None
+        self._recorder: asyncio.Task[None] | None = None
 
     async def run(self) -> Ending:
         """Send until nobody is left or something stops it. Raises `RunLost`: then nothing more is written."""
@@ -103,6 +105,7 @@ class BroadcastWorker:
             self._hire(1 if self._pacer else min(UNPACED_CONCURRENCY, self._limits.max_concurrency))
             ending = await self._feed()
             await self._drain()
+            await self._settle_doubt()
             self._give_back(ending)
             await self._all_recorded()
         if self._failure is not None:
@@ -115,9 +118,10 @@ class BroadcastWorker:
     async def _in_the_background(self) -> AsyncIterator[None]:
         """What goes on beside the sending: the lease, the records, and an ear for pause and cancel."""
         await self._renew()
-        tasks = [asyncio.create_task(self._guarded(part)) for part in (self._keep_lease(), self._record_all())]
+        tasks = [asyncio.create_task(self._guarded(part)) for part in (self._record_all(), self._keep_lease())]
+        self._recorder = tasks[0]
         try:
-            async with self._control.listening(lambda: plain_connection(self._database_url), self._look):
+            async with self._control.listening(self._connect, self._look, self._opt_outs):
                 yield
         finally:
             for task in tasks:
@@ -125,14 +129,14 @@ class BroadcastWorker:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _guarded(self, part: Coroutine[Any, Any, None]) -> None:
-        """A part that fails stops the run: what it holds is then `unknown` to the next one, and nobody is lost."""
+        """A part that fails stops the run; what ended is still recorded, and `run` raises the error."""
         try:
             await part
         except RunLost:
             self._control.request(Stop(Cause.LOST))
         except Exception as error:  # noqa: BLE001 - kept, and raised by `run`
             self._failure = error
-            self._control.request(Stop(Cause.LOST))
+            self._control.request(Stop(Cause.FAULT))
 
     # --- claim
 
@@ -145,6 +149,9 @@ class BroadcastWorker:
                     return ending
         except RunLost:
             self._control.request(Stop(Cause.LOST))
+        except Exception as error:  # noqa: BLE001 - kept, and raised by `run` once nothing is in flight
+            self._failure = error
+            self._control.request(Stop(Cause.FAULT))
         return Ending(EndingKind.STOPPED, stop=self._control.stop)
 
     async def _feed_once(self) -> Ending | None:
@@ -227,6 +234,8 @@ class BroadcastWorker:
             if self._pacer is not None:
                 async with self._turn:
                     slot = await self._slot(self._pacer)
+                if slot is None and self._control.stop is None:
+                    continue  # nobody was ready: without a slot nothing leaves
             # The second look, right before a request leaves: pause, cancel, shut-down and the lease.
             now = self._clock()
             if self._control.is_stale(now):
@@ -235,14 +244,18 @@ class BroadcastWorker:
             if not self._control.may_send(now):
                 return
             if self._ready:
-                self._idle_count -= 1
-                if self._idle_count == 0 and self._pacer is not None:
-                    self._hire(1)
-                recipient = self._ready.popleft()
-                if len(self._ready) <= self._low_mark:
-                    self._need.set()
-                await self._send(recipient, slot)
+                await self._send(self._next(), slot)
                 self._idle_count += 1
+
+    def _next(self) -> Claimed:
+        """The next recipient, whom this sender is busy with from here on."""
+        self._idle_count -= 1
+        if self._idle_count == 0 and self._pacer is not None:
+            self._hire(1)
+        recipient = self._ready.popleft()
+        if len(self._ready) <= self._low_mark:
+            self._need.set()
+        return recipient
 
     async def _look_again(self) -> None:
         async with self._looking:  # one looks, the others hear of it
@@ -388,6 +401,12 @@ class BroadcastWorker:
     async def _look(self) -> Standing | None:
         return await self._looks.until_lost(Ledger.look)
 
+    async def _opt_outs(self, seconds: float) -> list[str]:
+        return await self._looks.until_lost(lambda ledger: ledger.opt_outs(seconds))
+
+    async def _connect(self) -> AsyncConnection[Any]:
+        return await plain_connection(self._database_url)
+
     # --- end
 
     async def _drain(self) -> None:
@@ -404,6 +423,15 @@ class BroadcastWorker:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
 
+    async def _settle_doubt(self) -> None:
+        """A run may end between a claim whose answer got lost and the next: those people were never sent to."""
+        if self._claim_in_doubt and not self._is_lost:
+            held = tuple(self._held)
+            try:
+                await self._claims.until_lost(lambda ledger: ledger.hand_back_strays(held))
+            except RunLost:
+                self._control.request(Stop(Cause.LOST))
+
     def _give_back(self, ending: Ending) -> None:
         """What is claimed and was not sent goes back to the queue, or with all the rest where a person cancelled."""
         cancelled = ending.stop is not None and ending.stop.cause is Cause.CANCELLED
@@ -415,7 +443,7 @@ class BroadcastWorker:
 
     async def _all_recorded(self) -> None:
         """Wait until the recorder has written everything, or the run is lost."""
-        while self._held and not self._is_lost:
+        while self._held and not self._is_lost and not (self._recorder and self._recorder.done()):
             self._something_ended.set()
             await asyncio.sleep(RECORD_EVERY_SECONDS / 4)
 

@@ -25,6 +25,9 @@ _MAKE = text("""
            scheduled_at = coalesce(CAST(:scheduled_at AS timestamptz), b.scheduled_at)
       FROM before
      WHERE b.id = before.id AND b.status = ANY(:allowed_from)
+       AND (NOT b.cancel_requested OR CAST(:to AS text) = 'cancelled')  -- a wish to cancel is overwritten by nothing
+       -- A person may take over a pause of the engine's own, which would end by itself; their own they have already.
+       AND NOT (b.status = CAST(:to AS text) AND b.pause_reason IS NOT DISTINCT FROM CAST(:pause_reason AS text))
        AND (CAST(:epoch AS integer) IS NULL OR b.run_epoch = :epoch)
     RETURNING before.status
 """)
@@ -49,6 +52,15 @@ _NEW_EPOCH = text("""
      WHERE id = :broadcast_id RETURNING run_epoch
 """)
 
+
+_LOOK_EVERYWHERE = text("""
+    /* broadcasts.look_everywhere */
+    UPDATE whatsapp_broadcasts
+       SET settled_through_id = 0,
+           last_processed_recipient_id = coalesce((SELECT max(id) FROM whatsapp_broadcast_recipients
+                                                    WHERE broadcast_id = :broadcast_id), 0)
+     WHERE id = :broadcast_id AND run_epoch = :epoch
+""")
 
 _REWIND = text("""
     /* broadcasts.rewind */
@@ -155,10 +167,19 @@ async def finish_cancel(connection: AsyncConnection, broadcast_id: int, *, epoch
         await leases.mark_strays(connection, broadcast_id, epoch)
     elif row.run_epoch != epoch:
         return False
+    else:
+        # What this run holds is recorded by now: whoever is still `sending` was left by a claim it never saw.
+        await leases.mark_strays(connection, broadcast_id, epoch)
     await ledger.within(connection, ledger.CANCEL_REST, {"broadcast_id": broadcast_id})
     return await make(connection, broadcast_id, Move.CANCEL, by=Actor.USER, epoch=epoch)
 
 
 async def rewind(connection: AsyncConnection, broadcast_id: int, epoch: int) -> None:
-    """Put the cursor back to the start: whoever is still `queued` is found again, and nobody else is."""
-    await connection.execute(_REWIND, {"broadcast_id": broadcast_id, "epoch": epoch})
+    """Put the cursor back to the start: whoever is still `queued` is found again, and nobody else is.
+
+    Whoever is `sending` although the run holds nobody is `unknown`; here alone the whole audience is looked through.
+    """
+    values = {"broadcast_id": broadcast_id, "epoch": epoch}
+    await connection.execute(_LOOK_EVERYWHERE, values)
+    await leases.mark_strays(connection, broadcast_id, epoch)
+    await connection.execute(_REWIND, values)

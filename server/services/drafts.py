@@ -95,8 +95,9 @@ async def start(connection: AsyncConnection, broadcast_id: int, *, by: Actor, st
     if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
         return
-    await BulkGate(row.business_id).count_start(connection, starts_per_minute)
+    # The broadcast before the gate, as every run locks them.
     await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
+    await BulkGate(row.business_id).count_start(connection, starts_per_minute)
 
 
 async def forget(connection: AsyncConnection, broadcast_id: int) -> None:

@@ -44,12 +44,11 @@ _RELEASE = text("""
 _SKIP_SUPPRESSED = text("""
     /* leases.skip_suppressed
        Why:  who opted out while the list was being read in is not on it yet: look once more when the run starts.
-       Cost: the opt-outs since the broadcast was made, each one index look-up. */
+       Cost: the business's opt-outs, each one index look-up, once a run. */
     WITH skipped AS (
         UPDATE whatsapp_broadcast_recipients r SET status = 'skipped', error_message = 'opted out'
           FROM suppressions s, whatsapp_broadcasts b
          WHERE b.id = :broadcast_id AND s.business_id = b.business_id
-           AND s.created_at >= b.created_at - interval '1 minute'  -- begun before the list was, committed after
            AND r.broadcast_id = b.id AND r.phone = s.phone AND r.status = 'queued'
         RETURNING 1
     )

@@ -65,7 +65,8 @@ RECORD: Final = """
        Cost: one index look-up a recipient, all changes HOT (no index names what changes, but for a retry).
        Lock: the broadcast, then the recipients.
        A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again; so is one that
-       was claimed once more since: the answer to a record may get lost, and the record come a second time. */
+       was claimed once more since: the answer to a record may get lost, and the record come a second time.
+       Who opted out while they were claimed does not go back into the queue. */
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
     ), outcomes AS MATERIALIZED (
@@ -74,7 +75,11 @@ RECORD: Final = """
                   unused smallint, delay_seconds float8, suppressed_phone text)
     ), recorded AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET status = o.status, message_id = coalesce(o.message_id, r.message_id),
+           SET status = CASE WHEN o.status = 'queued' AND EXISTS (
+                                  SELECT FROM suppressions s
+                                   WHERE s.business_id = %(business_id)s AND s.phone = r.phone)
+                             THEN 'skipped' ELSE o.status END,
+               message_id = coalesce(o.message_id, r.message_id),
                error_code = o.error_code, error_message = o.error_message,
                attempts = r.attempts - coalesce(o.unused, 0),
                next_attempt_at = CASE WHEN o.status = 'queued'
@@ -84,7 +89,7 @@ RECORD: Final = """
                failed_at = CASE WHEN o.status = 'failed' THEN clock_timestamp() ELSE r.failed_at END
           FROM run, outcomes o
          WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending' AND r.claim_number = o.claim_number
-        RETURNING o.status
+        RETURNING r.status
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
         SELECT %(business_id)s, o.suppressed_phone, 'stopped marketing messages in WhatsApp'
@@ -136,6 +141,13 @@ TAKE_OVER: Final = """
            settled_through_id = b.last_processed_recipient_id
       FROM run WHERE b.id = run.id
     RETURNING (SELECT count(*) FROM strays) AS unknown_count
+"""
+
+LOCK_RUN: Final = """
+    /* ledger.lock_run
+       Why:  a claim whose client is gone may still wait for this row. Whoever looks for what it left must look after it
+             is through, with a snapshot of its own. */
+    SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
 """
 
 HAND_BACK_STRAYS: Final = """
@@ -202,6 +214,12 @@ NEXT_ATTEMPT: Final = """
     SELECT min(next_attempt_at) AS at, extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float8 AS wait
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at IS NOT NULL AND status = 'queued'
+"""
+
+OPT_OUTS: Final = """
+    /* ledger.opt_outs   Those of the last while, which a runner that was not listening did not hear of. */
+    SELECT phone FROM suppressions
+     WHERE business_id = %(business_id)s AND created_at >= clock_timestamp() - %(seconds)s * interval '1 second'
 """
 
 RENEW: Final = """
@@ -335,7 +353,9 @@ class Ledger:
 
     async def hand_back_strays(self, held: Sequence[int]) -> int:
         """Give back what a lost claim left `sending`; `held` are the ids this run knows. Raises `RunLost`."""
-        return int(self._mine(await self._all(HAND_BACK_STRAYS, held=list(held)))[0])
+        async with self._connection.transaction():
+            self._mine(await self._all(LOCK_RUN))
+            return int(self._mine(await self._all(HAND_BACK_STRAYS, held=list(held)))[0])
 
     async def renew(self, holder: str, seconds: float) -> None:
         """Keep the lease and the gate for so many seconds more. Raises `RunLost`."""
@@ -345,6 +365,10 @@ class Ledger:
         """What the row says now; None where it is gone."""
         rows = await self._all(LOOK)
         return Standing(*rows[0]) if rows else None
+
+    async def opt_outs(self, seconds: float) -> list[str]:
+        """The phones that opted out of the business within the last so many seconds."""
+        return [row[0] for row in await self._all(OPT_OUTS, seconds=seconds)]
 
     async def next_attempt(self) -> tuple[datetime, float] | None:
         """When the next recipient behind the cursor may be tried, and in how many seconds; None: nobody waits."""

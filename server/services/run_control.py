@@ -24,6 +24,8 @@ LOOK_EVERY_SECONDS = 0.2
 # A lease is not trusted to its last instant: the send that is about to start takes a moment itself.
 LEASE_MARGIN_SECONDS = 0.5
 LISTEN_AGAIN_SECONDS = 0.25
+# An opt-out has the time of its transaction's beginning, and is true only at its end.
+UNHEARD_SECONDS = 60.0
 
 
 class Cause(StrEnum):
@@ -35,6 +37,7 @@ class Cause(StrEnum):
     FAILED = auto()  # WhatsApp: nothing more can be sent
     OUT_OF_TIME = auto()  # the next run goes on
     SHUT_DOWN = auto()  # the process is asked to end; the next run goes on
+    FAULT = auto()  # an error of our own: what ended is recorded, and the error is told
     LOST = auto()  # another runner has the row
 
 
@@ -109,9 +112,10 @@ class RunControl:
         self,
         connect: Callable[[], Awaitable[AsyncConnection[Any]]],
         ask: Callable[[], Awaitable[Standing | None]],
+        opt_outs: Callable[[float], Awaitable[list[str]]],
     ) -> AsyncIterator[None]:
-        """Hear of a pause or a cancel as soon as it is stored, for as long as the block lasts."""
-        listener = asyncio.create_task(self._listen(connect, ask))
+        """Hear of a pause, a cancel or an opt-out as soon as it is stored, for as long as the block lasts."""
+        listener = asyncio.create_task(self._listen(connect, ask, opt_outs))
         try:
             yield
         finally:
@@ -123,13 +127,16 @@ class RunControl:
         self,
         connect: Callable[[], Awaitable[AsyncConnection[Any]]],
         ask: Callable[[], Awaitable[Standing | None]],
+        opt_outs: Callable[[float], Awaitable[list[str]]],
     ) -> None:
+        began = self._clock()
         while True:
             try:
                 async with await connect() as connection:
                     await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CONTROL_CHANNEL)))
                     # What was said before we listened.
                     await self.look(ask)
+                    self.opted_out.update(await opt_outs(self._clock() - began + UNHEARD_SECONDS))
                     async for notice in connection.notifies():
                         await self._hear(notice.payload, ask)
             except RunLost:

@@ -7,7 +7,7 @@ or be killed at any instruction. Nothing is enqueued here: the round returns the
 from dataclasses import dataclass, field
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
 from server.services import broadcasts
@@ -18,9 +18,18 @@ SETTLE_MOST = 10_000
 
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
-    SELECT id, status FROM whatsapp_broadcasts
+    SELECT id FROM whatsapp_broadcasts
      WHERE (status = 'scheduled' AND scheduled_at <= clock_timestamp())
         OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested)
+""")
+
+_STILL_DUE = text("""
+    /* steward.still_due   Asked again under the lock: a person may have changed it since the list was made. */
+    SELECT status FROM whatsapp_broadcasts
+     WHERE id = :broadcast_id AND NOT cancel_requested
+       AND ((status = 'scheduled' AND scheduled_at <= clock_timestamp())
+            OR (status = 'paused' AND resume_at <= clock_timestamp()))
+       FOR UPDATE
 """)
 
 _TO_CANCEL = text("""
@@ -59,7 +68,8 @@ _SETTLE = text("""
          LIMIT :most
     ), settled AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, error_message = :reason
+           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, was_unknown = true,
+               error_message = :reason
           FROM run
          WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM due) AND r.status = 'unknown'
         RETURNING 1
@@ -132,28 +142,31 @@ class Round:
 async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
     """One round of the steward, each step a transaction of its own."""
     done = Round()
-    async with engine.begin() as connection:
-        await _start_and_resume(connection, done)
+    await _start_and_resume(engine, done)
     async with engine.connect() as connection:
         to_cancel = list(await connection.scalars(_TO_CANCEL))
     for broadcast_id in to_cancel:
         async with engine.begin() as connection:
             done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
     await _settle(engine, policy, done)
+    await _end_settled(engine, done)
     async with engine.begin() as connection:
-        await _end_settled(connection, done)
         await connection.execute(_FORGET_KEYS, {"hours": RETENTION_OF_KEYS_HOURS})
     async with engine.connect() as connection:
         done.broadcast_ids = list(await connection.scalars(_TO_RUN))
     return done
 
 
-async def _start_and_resume(connection: AsyncConnection, done: Round) -> None:
-    for broadcast_id, status in (await connection.execute(_DUE_BY_TIME)).all():
-        if status == BroadcastStatus.SCHEDULED:
-            done.started_count += await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
-        else:
-            done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
+async def _start_and_resume(engine: AsyncEngine, done: Round) -> None:
+    async with engine.connect() as connection:
+        broadcast_ids = list(await connection.scalars(_DUE_BY_TIME))
+    for broadcast_id in broadcast_ids:
+        async with engine.begin() as connection:
+            status = await connection.scalar(_STILL_DUE, {"broadcast_id": broadcast_id})
+            if status == BroadcastStatus.SCHEDULED:
+                done.started_count += await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
+            elif status == BroadcastStatus.PAUSED:
+                done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
 
 
 async def _settle(engine: AsyncEngine, policy: Policy, done: Round) -> None:
@@ -166,7 +179,10 @@ async def _settle(engine: AsyncEngine, policy: Policy, done: Round) -> None:
             done.settled_count += int(await connection.scalar(_SETTLE, values) or 0)
 
 
-async def _end_settled(connection: AsyncConnection, done: Round) -> None:
-    for broadcast_id, sent_count, failed_count in (await connection.execute(_SETTLED)).all():
+async def _end_settled(engine: AsyncEngine, done: Round) -> None:
+    async with engine.connect() as connection:
+        settled = (await connection.execute(_SETTLED)).all()
+    for broadcast_id, sent_count, failed_count in settled:
         move = ending_of(sent_count, failed_count)
-        done.ended_count += await broadcasts.make(connection, broadcast_id, move, by=Actor.STEWARD)
+        async with engine.begin() as connection:
+            done.ended_count += await broadcasts.make(connection, broadcast_id, move, by=Actor.STEWARD)

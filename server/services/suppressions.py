@@ -3,8 +3,17 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.states import LIVE
+from server.domain.states import LIVE, BroadcastStatus
 from server.services.signals import opted_out
+
+# A draft is locked while its list is read in, which may take minutes; it is looked at again when it starts.
+_REACHED = sorted(LIVE - {BroadcastStatus.DRAFT})
+
+_LOCK_LIVE = text("""
+    /* suppressions.lock_live   First, as a record does: the broadcasts, then whom they may not send to. */
+    SELECT id FROM whatsapp_broadcasts
+     WHERE business_id = :business_id AND status = ANY(:live) ORDER BY id FOR UPDATE
+""")
 
 _SUPPRESS = text("""
     /* suppressions.suppress */
@@ -38,6 +47,7 @@ async def suppress(connection: AsyncConnection, business_id: int, phone: str, re
 
     phone: E.164 with its plus. reason: in plain words, kept with the entry.
     """
+    await connection.execute(_LOCK_LIVE, {"business_id": business_id, "live": _REACHED})
     await connection.execute(_SUPPRESS, {"business_id": business_id, "phone": phone, "reason": reason})
-    await connection.execute(_SKIP, {"business_id": business_id, "phone": phone, "live": sorted(LIVE)})
+    await connection.execute(_SKIP, {"business_id": business_id, "phone": phone, "live": _REACHED})
     await opted_out(connection, business_id, phone)

@@ -262,11 +262,18 @@ def test_a_stop_goes_on_by_itself_only_where_time_alone_mends_it(
 @pytest.mark.parametrize("code", [2, 131016, 133004])
 def test_an_outage_is_retried_and_then_waited_for_and_fails_nobody(code: int) -> None:
     assert isinstance(decided(refused(code), attempts=4).verdict, TryAgain)
-    last = decided(refused(code), attempts=5)
+    last = decide(refused(code), attempts=5, max_attempts=5, jitter=0.5, away_seconds=30.0)
     assert isinstance(last.verdict, TryAgain)
     assert isinstance(last.effect, StopBroadcast)
     assert (last.effect.pause_reason, last.effect.resume_after_seconds) == (PauseReason.PROVIDER_OUTAGE, 60.0)
     assert is_outage(refused(code))
+
+
+@pytest.mark.parametrize("code", [2, 131016, 133004])
+def test_one_whom_only_trouble_meets_while_others_are_answered_fails_alone(code: int) -> None:
+    last = decide(refused(code), attempts=5, max_attempts=5, jitter=0.5, away_seconds=0.0)
+    assert isinstance(last.verdict, MarkFailed)
+    assert last.effect is None
 
 
 def waits_of(code: int, max_attempts: int = 100) -> list[float]:

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.database import plain_connection
-from server.domain.errors import RunLost
-from server.domain.states import Actor, Move, RecipientStatus
+from server.domain.errors import RunLost, StateDoesNotAllow
+from server.domain.states import Actor, Move, PauseReason, RecipientStatus
 from server.services import broadcasts, leases, suppressions
 from server.services.ledger import Ledger, Pace, Result, RunKey
 from tests.support.books import assert_counters_equal_rows
@@ -308,3 +309,74 @@ async def test_a_persons_pause_is_not_overwritten_by_the_end_of_a_run(engine: As
         assert not await broadcasts.make(connection, broadcast.id, Move.YIELD, by=Actor.ENGINE, epoch=run.epoch)
 
     assert assert_counters_equal_rows(database_url, broadcast.id).row["status"] == "paused"
+
+
+async def test_a_cancel_by_the_run_itself_leaves_nobody_sending(
+    engine: AsyncEngine, database_url: str, ledgers: list[Ledger]
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=5)
+    run = await a_run(engine, broadcast)
+    await (await ledger_of(database_url, run, ledgers)).claim(2)  # the answer that never arrived
+    async with engine.begin() as connection:
+        await broadcasts.request_cancel(connection, broadcast.id, by=Actor.USER)
+    async with engine.begin() as connection:
+        assert await broadcasts.finish_cancel(connection, broadcast.id, epoch=run.epoch)
+    assert assert_counters_equal_rows(database_url, broadcast.id).statuses == {"cancelled": 3, "unknown": 2}
+
+
+async def test_a_rewind_finds_whoever_is_sending_wherever_they_are(
+    engine: AsyncEngine, database_url: str, ledgers: list[Ledger]
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=6)
+    run = await a_run(engine, broadcast)
+    ledger = await ledger_of(database_url, run, ledgers)
+    claimed = await ledger.claim(3)
+    assert claimed is not None
+    await ledger.record([Result(claimed[2].id, 1, SENT, message_id="wamid.1")], PACE, claimed[2].id)
+    async with engine.begin() as connection:
+        await broadcasts.rewind(connection, broadcast.id, run.epoch)
+    assert assert_counters_equal_rows(database_url, broadcast.id).statuses == {"unknown": 2, "sent": 1, "queued": 3}
+    again = await ledger.claim(10)
+    assert again is not None
+    assert len(again) == 3
+
+
+async def test_no_end_of_a_run_overwrites_a_wish_to_cancel(engine: AsyncEngine, database_url: str) -> None:
+    broadcast = await a_broadcast(engine, recipients=2)
+    run = await a_run(engine, broadcast)
+    async with engine.begin() as connection:
+        await broadcasts.request_cancel(connection, broadcast.id, by=Actor.USER)
+    for move in (Move.FAIL, Move.HOLD, Move.YIELD, Move.SETTLE, Move.COMPLETE):
+        async with engine.begin() as connection:
+            assert not await broadcasts.make(connection, broadcast.id, move, by=Actor.ENGINE, epoch=run.epoch), move
+    async with engine.begin() as connection:
+        assert await broadcasts.finish_cancel(connection, broadcast.id, epoch=run.epoch)
+    assert assert_counters_equal_rows(database_url, broadcast.id).row["status"] == "cancelled"
+
+
+async def test_a_person_may_take_over_a_pause_of_the_engines_own(engine: AsyncEngine, database_url: str) -> None:
+    broadcast = await a_broadcast(engine, recipients=2)
+    async with engine.begin() as connection:
+        soon = datetime.now(UTC) + timedelta(seconds=60)
+        why = broadcasts.Why(PauseReason.PROVIDER_OUTAGE, "WhatsApp is away.", soon)
+        assert await broadcasts.make(connection, broadcast.id, Move.HOLD, by=Actor.ENGINE, why=why)
+        by_hand = broadcasts.Why(PauseReason.USER)
+        await broadcasts.make_or_refuse(connection, broadcast.id, Move.PAUSE, by=Actor.USER, why=by_hand)
+        with pytest.raises(StateDoesNotAllow):
+            await broadcasts.make_or_refuse(connection, broadcast.id, Move.PAUSE, by=Actor.USER, why=by_hand)
+    row = assert_counters_equal_rows(database_url, broadcast.id).row
+    assert (row["status"], row["pause_reason"], row["resume_at"]) == ("paused", "user", None)
+
+
+async def test_who_opted_out_while_they_were_claimed_does_not_go_back_into_the_queue(
+    engine: AsyncEngine, database_url: str, ledgers: list[Ledger]
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=1)
+    ledger = await ledger_of(database_url, await a_run(engine, broadcast), ledgers)
+    claimed = await ledger.claim(1)
+    assert claimed is not None
+    async with engine.begin() as connection:
+        await suppressions.suppress(connection, broadcast.business_id, claimed[0].phone, "said STOP")
+    assert await ledger.opt_outs(60) == [claimed[0].phone]
+    await ledger.record([Result(claimed[0].id, 1, RecipientStatus.QUEUED, delay_seconds=30)], PACE, 0)
+    assert assert_counters_equal_rows(database_url, broadcast.id).statuses == {"skipped": 1}
