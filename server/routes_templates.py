@@ -1,11 +1,12 @@
 """Templates over HTTP: what WhatsApp has approved, as it was last synced."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from server.cursors import page, read_cursor
 from server.problems import responses
 from server.services import channels, templates
 from server.web_resources import BusinessId, Resources, Transaction
@@ -28,10 +29,10 @@ class TemplateShown(BaseModel):
 
 
 class TemplatePage(BaseModel):
-    """Every template of the business."""
+    """One page of templates, in the order in which they were first synced."""
 
     items: list[TemplateShown]
-    next_cursor: str | None = None
+    next_cursor: str | None
 
 
 class SyncedShown(BaseModel):
@@ -42,10 +43,16 @@ class SyncedShown(BaseModel):
 
 
 @router.get("")
-async def list_templates(connection: Transaction, business_id: BusinessId) -> TemplatePage:
-    """The templates of the business, by name and language."""
-    items = await templates.listed(connection, business_id)
-    return TemplatePage.model_validate({"items": items})
+async def list_templates(
+    connection: Transaction,
+    business_id: BusinessId,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+) -> TemplatePage:
+    """The templates of the business, in the order in which they were first synced."""
+    after_id = read_cursor(cursor) or 0
+    found = await templates.page(connection, business_id, after_id=after_id, limit=limit + 1)
+    return TemplatePage.model_validate(page(found, limit))
 
 
 @router.post("/sync")

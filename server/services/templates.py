@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -74,12 +74,21 @@ async def sync_all(
     return Synced(templates_count, approved_count)
 
 
+_SHOWN: Final = (Template.name, Template.language, Template.status, Template.category, Template.components)
+
+
 async def listed(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:
-    """The templates of a business, by name and language."""
-    columns = (Template.name, Template.language, Template.status, Template.category, Template.components)
+    """All templates of a business, by name and language."""
     rows = await connection.execute(
-        select(*columns).where(Template.business_id == business_id).order_by(Template.name, Template.language)
+        select(*_SHOWN).where(Template.business_id == business_id).order_by(Template.name, Template.language)
     )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def page(connection: AsyncConnection, business_id: int, *, after_id: int, limit: int) -> list[dict[str, Any]]:
+    """At most `limit` templates with larger ids than `after_id`, each with its id; a sync in between moves none."""
+    statement = select(Template.id, *_SHOWN).where(Template.business_id == business_id, Template.id > after_id)
+    rows = await connection.execute(statement.order_by(Template.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
 
 
