@@ -1,14 +1,15 @@
-"""`clarion broadcasts …`: list, show, watch, pause, resume, cancel, retry."""
+"""`clarion broadcasts …`: list, show, recipients, watch, pause, resume, cancel, retry."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from server.cli.environment import environment, transact
-from server.cli.output import answer_json, answer_list, say
+from server.cli.environment import environment, say_data_folder, transact
+from server.cli.output import answer_json, answer_list, say, stdout
 from server.config import settings
 from server.domain.errors import BadInput
-from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
+from server.domain.states import Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -43,16 +44,59 @@ def list_broadcasts(
 
 @group.command()
 def show(number: Number, as_json: AsJson = False) -> None:
-    """Show one broadcast."""
-    from server.cli.watch import summary
+    """Show one broadcast: how it stands, the counts, and why some did not get it."""
+    from server.cli.standing import Reason, description
+    from server.cli.watch import broadcast_number
+    from server.services import broadcast_json, recipients
+
+    broadcast_id = broadcast_number(number)
+
+    async def find(connection: "AsyncConnection") -> tuple[dict[str, Any], list[Reason]]:
+        shown = await broadcast_json.show(connection, None, broadcast_id)
+        missed_count = shown["failed_count"] + shown["unknown_count"]
+        reasons = await recipients.reasons(connection, broadcast_id) if missed_count and not as_json else []
+        return shown, [Reason(**reason) for reason in reasons]
 
     with environment(needs_queue=False) as found:
-        shown = _shown(found.database_url, number)
+        shown, reasons = transact(found.database_url, find)
     if as_json:
         answer_json(shown)
         return
-    say(summary(shown))
-    answer_list([{"": key, " ": value} for key, value in shown.items() if key != "rejected"], ("", " "), as_json=False)
+    for line in description(shown, reasons, datetime.now(UTC)):
+        stdout.print(line, markup=False, soft_wrap=True)
+
+
+@group.command("recipients")
+def list_recipients(
+    number: Number,
+    status: Annotated[str | None, typer.Option(help="With this status alone, such as failed.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="People at most.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List who got it, who did not, and why, in the order of the list."""
+    from server.cli.watch import broadcast_number
+    from server.services import broadcast_json, recipients
+
+    broadcast_id = broadcast_number(number)
+    if status is not None and status not in set(RecipientStatus):
+        raise BadInput(f'--status is "{status}"; it should be one of {", ".join(RecipientStatus)}.')
+
+    async def find(connection: "AsyncConnection") -> list[dict[str, Any]]:
+        await broadcast_json.show(connection, None, broadcast_id)
+        return await recipients.page(connection, broadcast_id, status=status, after_id=0, limit=limit + 1)
+
+    with environment(needs_queue=False) as found:
+        people = transact(found.database_url, find)
+    shown = people[:limit] if as_json else [{**person, "reason": _reason(person)} for person in people[:limit]]
+    answer_list(shown, ("phone", "status", "attempts", "reason"), as_json=as_json)
+    if len(people) > limit:
+        say("There are more; --limit N shows them.")
+
+
+def _reason(person: dict[str, Any]) -> str:
+    """Why somebody did not get it, with Meta's code where there is one."""
+    code = f" ({person['error_code']})" if person["error_code"] is not None else ""
+    return f"{person['error_message'] or ''}{code}".strip()
 
 
 @group.command()
@@ -116,8 +160,11 @@ def retry(
         await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
         return broadcast_id
 
+    configuration = settings()
     with environment() as found:
         broadcast_id = transact(found.database_url, make)
+        if not as_json:
+            say_data_folder(configuration)
         hint(found.redis_url, broadcast_id)
         _answer(found.database_url, str(broadcast_id), as_json=as_json)
 
@@ -153,7 +200,7 @@ def _shown(database_url: str, number: str) -> dict[str, Any]:
 
 
 def _answer(database_url: str, number: str, *, as_json: bool) -> None:
-    from server.cli.watch import summary
+    from server.cli.standing import summary
 
     shown = _shown(database_url, number)
     if as_json:

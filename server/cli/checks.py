@@ -10,7 +10,7 @@ import typer
 
 from server.addresses import vault
 from server.cli.environment import environment, transact
-from server.cli.output import Exit, answer_json, answer_list, say
+from server.cli.output import Exit, answer_json, answer_list, counted, say
 from server.config import settings
 from server.domain.errors import ClarionError, NotFound
 
@@ -50,8 +50,9 @@ def verify(
                 f"Broadcast {difference.broadcast_id}: {difference.counter} is {difference.on_the_row:,}, "
                 f"and the rows say {difference.in_the_rows:,}."
             )
+        broadcasts = counted(verified.broadcasts_count, "broadcast")
         say(
-            f"{verified.broadcasts_count:,} broadcasts with {verified.recipients_count:,} recipients: "
+            f"{broadcasts} with {counted(verified.recipients_count, 'recipient')}: "
             + ("the counters equal the rows." if not verified.differences else "they disagree.")
         )
     if verified.differences:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from server.addresses import Addresses
+from server.cli.output import say
 from server.config import Settings, export, settings
 from server.database import async_engine, database_errors
 from server.domain.errors import DatabaseAway, QueueAway
@@ -60,6 +61,15 @@ def servers(configuration: Settings, *, needs_queue: bool = True) -> Iterator[Ad
         key = configuration.secret_key or key_of_data_dir(configuration.data_dir)
         export(DATABASE_URL=database_url, REDIS_URL=redis_url, CLARION_SECRET_KEY=key)
         yield Addresses(database_url, redis_url)
+
+
+def say_data_folder(configuration: Settings) -> None:
+    """Say where the work of a command is kept, to whoever it may surprise.
+
+    configuration: the settings as they were before `environment`, which hides whose database is used.
+    """
+    own = " The database is your own, by DATABASE_URL." if configuration.database_url else ""
+    say(f"Data folder: {configuration.data_dir}.{own}")
 
 
 def _check_queue(redis_url: str) -> None:

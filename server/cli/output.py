@@ -3,6 +3,7 @@
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
@@ -71,7 +72,17 @@ def answer_json(answer: Any) -> None:
     """The answer as JSON, on one line of stdout."""
     import json
 
-    print(json.dumps(answer, ensure_ascii=False, default=str), flush=True)
+    print(json.dumps(answer, ensure_ascii=False, default=_plain), flush=True)
+
+
+def _plain(value: object) -> str:
+    """What JSON has no type for. Instants are RFC 3339 in UTC, as the API has them."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return str(value)
+
+
+_ONE_LINE = frozenset(("id", "status", "created_at", "phone"))
 
 
 def answer_list(items: Sequence[dict[str, Any]], columns: Iterable[str], *, as_json: bool) -> None:
@@ -86,7 +97,7 @@ def answer_list(items: Sequence[dict[str, Any]], columns: Iterable[str], *, as_j
     for column in columns:
         right = bool(items) and isinstance(items[0].get(column), int)
         title = column.removesuffix("_count").removesuffix("_at").replace("_", " ")
-        table.add_column(title, justify="right" if right else "left", no_wrap=column in {"id", "status", "created_at"})
+        table.add_column(title, justify="right" if right else "left", no_wrap=column in _ONE_LINE)
     for item in items:
         table.add_row(*(_cell(item.get(column)) for column in columns))
     stdout.print(table)
@@ -98,8 +109,22 @@ def _cell(value: object) -> str:
     if isinstance(value, int) and value > 9_999:
         return f"{value:,}"
     text = str(value)
-    # An instant to the minute; --json has the rest.
-    return f"{text[:10]} {text[11:16]}" if len(text) > 19 and text[10:11] == "T" and text.endswith("Z") else text
+    return _to_the_minute(text) if len(text) > 19 and text[10:11] == "T" and text.endswith("Z") else text
+
+
+def _to_the_minute(instant_text: str) -> str:
+    """An instant for people; --json has the rest."""
+    return f"{instant_text[:10]} {instant_text[11:16]}"
+
+
+def instant(text: str) -> str:
+    """An instant (RFC 3339, in UTC) as people write it, to the minute."""
+    return f"{_to_the_minute(text)} UTC"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """So many of something: "1 row", "2 rows". many: where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def is_terminal() -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from server.cli.environment import environment
+from server.cli.environment import environment, say_data_folder
 from server.cli.output import Exit, say
 from server.config import settings
 from server.domain.errors import BadInput, Unreachable
@@ -44,6 +44,8 @@ def web(
     with environment(), _listen(host or configuration.host, configuration.port if port is None else port) as listening:
         import uvicorn
 
+        if with_parent is None:
+            say_data_folder(configuration)
         chosen = uvicorn.Config(
             "server.app:create_app",
             factory=True,
@@ -82,8 +84,11 @@ def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
     from server.jobs.queues import connect
     from server.jobs.worker import ClarionWorker
 
-    configure_logs(settings().log_format)
+    configuration = settings()
+    configure_logs(configuration.log_format)
     with environment() as found:
+        if parent is None:
+            say_data_folder(configuration)
         while True:
             runner = ClarionWorker([queue_name], connect(found.redis_url), parent=parent)
             runner.log.setLevel("WARNING")
@@ -102,8 +107,11 @@ def steward(
     if rounds:
         _work(STEWARD, burst=False, parent=with_parent)
         return
-    configure_logs(settings().log_format)
+    configuration = settings()
+    configure_logs(configuration.log_format)
     with environment() as found:
+        if with_parent is None:
+            say_data_folder(configuration)
         _keep_time(found.redis_url, with_parent)
 
 

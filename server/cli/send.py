@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from server.cli.crew import Crew, crew
-from server.cli.environment import environment
-from server.cli.output import answer_json, is_terminal, say, stderr
+from server.cli.environment import environment, say_data_folder
+from server.cli.output import answer_json, counted, is_terminal, say, stderr
 from server.config import settings
 from server.database import async_engine, database_errors
 from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
@@ -47,7 +47,7 @@ def send(
     channel: Annotated[int | None, typer.Option(help="The channel to send from, where there are several.")] = None,
     phone_column: Annotated[str | None, typer.Option(help="The column that holds the numbers.")] = None,
     no_watch: Annotated[bool, typer.Option("--no-watch", help="Start it, and leave.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Off a terminal nobody is asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The broadcast as JSON, on the last line of stdout.")] = False,
 ) -> None:
     """Send a template to everybody in a CSV file, to nobody twice, and watch it go.
@@ -65,9 +65,12 @@ def send(
         rate_limit=rate,
     )
     people = open_csv(file, phone_column)
+    configuration = settings()  # before the environment of this command hides whose servers it uses
     with ExitStack() as stack:
         found = stack.enter_context(environment())
-        hired = None if no_watch else stack.enter_context(crew(settings().data_dir, found.redis_url))
+        if not as_json:
+            say_data_folder(configuration)
+        hired = None if no_watch else stack.enter_context(crew(configuration.data_dir, found.redis_url))
         shown = _send(found.database_url, found.redis_url, business, new, people, ask=not yes and file != "-")
         if shown is None:
             say("Nothing was sent.")
@@ -92,12 +95,20 @@ def _send(
         shown, rate, loaded = asyncio.run(_load(database_url, business, new, people))
         _say_what_will_happen(loaded, rate, new)
         with _forgotten_unless_started(database_url, shown["id"]):
-            if ask and is_terminal() and not typer.confirm(f"Send to {loaded.accepted_count:,} people?", err=True):
+            if ask and not _is_wanted(loaded.accepted_count):
                 asyncio.run(_forget(database_url, shown["id"]))
                 return None
-            asyncio.run(_start(database_url, shown["id"]))
+            shown = asyncio.run(_start(database_url, shown["id"]))
     hint(redis_url, shown["id"])
     return shown
+
+
+def _is_wanted(people_count: int) -> bool:
+    """Ask the person at the terminal. A script has nobody to ask and means what it says: it goes on."""
+    if not is_terminal():
+        say("Not at a terminal: it starts without asking.")
+        return True
+    return typer.confirm(f"Send to {counted(people_count, 'person', 'people')}?", err=True)
 
 
 async def _load(
@@ -150,11 +161,13 @@ async def _forget(database_url: str, broadcast_id: int) -> None:
         await drafts.forget(connection, broadcast_id)
 
 
-async def _start(database_url: str, broadcast_id: int) -> None:
-    from server.services import drafts
+async def _start(database_url: str, broadcast_id: int) -> dict[str, Any]:
+    """Start the draft. Returns the broadcast as it stands then."""
+    from server.services import broadcast_json, drafts
 
     async with async_engine(database_url) as engine, engine.begin() as connection:
         await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
+        return await broadcast_json.show(connection, None, broadcast_id)
 
 
 def hint(redis_url: str, broadcast_id: int) -> None:
@@ -219,23 +232,28 @@ def _country(code: str | None) -> str | None:
 
 
 def _say_what_will_happen(loaded: "Loaded", rate: int, new: "NewBroadcast") -> None:
-    from server.cli.watch import in_words
+    from server.cli.standing import in_words
 
-    say(f"{new.name}: {loaded.accepted_count:,} people, template {new.message['template']['name']}.")
+    people = counted(loaded.accepted_count, "person", "people")
+    say(f"{new.name}: {people}, template {new.message['template']['name']}.")
     if rate:
-        say(f"At {rate} messages a second it takes {in_words(loaded.accepted_count / rate)}.")
+        say(f"At {counted(rate, 'message')} a second it takes {in_words(loaded.accepted_count / rate)}.")
     _say_rejected(loaded)
 
 
 def _say_rejected(loaded: "Loaded") -> None:
+    from server.domain.phones import NO_COUNTRY
+
     if not loaded.rejected_count:
         return
-    rows = "row" if loaded.rejected_count == 1 else "rows"
-    say(f"{loaded.rejected_count:,} {rows} cannot be used:")
+    say(f"{loaded.rejected_count:,} of {counted(loaded.rows_count, 'row')} cannot be used:")
     for rejected in loaded.rejected[:SHOWN_REJECTED]:
         say(f"  line {rejected['row']}: {rejected['phone'] or '(no number)'}: {rejected['reason']}")
     if loaded.rejected_count > SHOWN_REJECTED:
         say(f"  and {loaded.rejected_count - SHOWN_REJECTED:,} more")
+    without_country = sum(rejected["reason"] == NO_COUNTRY for rejected in loaded.rejected)
+    if without_country * 2 > len(loaded.rejected):
+        say("Most of them lack a country code. If these are numbers of one country, name it: --country XX, such as IL.")
 
 
 def _say_where_to_look(broadcast_id: int, redis_url: str) -> None:

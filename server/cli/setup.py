@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from server.addresses import vault
-from server.cli.environment import environment, servers, transact
-from server.cli.output import answer_json, answer_list, say
+from server.cli.environment import environment, say_data_folder, servers, transact
+from server.cli.output import answer_json, answer_list, counted, say
 from server.config import settings
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ def init(
         business_id = await accounts.create_business(connection, business, email, chosen)
         return business_id, await accounts.create_api_key(connection, business_id, "first key")
 
+    configuration = settings()
     with environment(needs_queue=False) as found:
         business_id, key = transact(found.database_url, make)
     generated = {} if password else {"password": chosen}
     if as_json:
         answer_json({"business_id": business_id, "api_key": key, **generated})
         return
+    say_data_folder(configuration)
     say(f"{business} is business {business_id}. Its owner is {email}.")
     if generated:
         print(f"Password: {chosen}")
@@ -131,7 +133,7 @@ def sync_templates(business: Business, as_json: AsJson = False) -> None:
     if as_json:
         answer_json(synced)
     else:
-        say(f"{synced['templates']} templates, {synced['approved']} of them approved.")
+        say(f"{counted(synced['templates'], 'template')}, {synced['approved']:,} of them approved.")
 
 
 async def _sync(database_url: str, business: str) -> dict[str, int]:

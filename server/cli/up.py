@@ -12,7 +12,8 @@ from typing import Annotated, Final
 
 import typer
 
-from server.cli.environment import environment
+from server.cli.environment import environment, say_data_folder
+from server.cli.only_one import only_one
 from server.cli.output import say, stderr
 from server.cli.parts import CannotListen
 from server.cli.supervisor import Supervisor, servers_kept_alive, supervised
@@ -37,13 +38,17 @@ def up(
     """Start everything: servers, web, workers, steward. Ctrl-C stops all of it."""
     configuration = settings()  # before the environment of this command hides which servers are its own
     with ExitStack() as stack:
+        write_down_address = stack.enter_context(only_one(configuration.data_dir))
         found = stack.enter_context(environment())
         look_at_servers = stack.enter_context(servers_kept_alive(configuration))
         supervisor = stack.enter_context(supervised(configuration))
         web_port = _web_port(configuration, port, demo=demo)
+        say_data_folder(configuration)
         if demo:
             _start_simulator(supervisor)
-        address = _start_parts(supervisor, configuration, web_port)
+        address = _address(configuration.host, web_port)
+        write_down_address(address)
+        _start_parts(supervisor, configuration, web_port, address)
         broadcast_id = _prepare_demo(found.database_url, configuration, address) if demo else None
         say("Ctrl-C stops everything.")
         try:
@@ -104,18 +109,17 @@ def _start_simulator(supervisor: Supervisor) -> None:
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
     _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator")
     say(f"WhatsApp is played by the simulator at http://127.0.0.1:{port}.")
+    say(f"Who got how many, by its own books: curl http://127.0.0.1:{port}/_sim/ledger/summary")
 
 
-def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int) -> str:
-    """Web, workers and steward. Returns the web's address."""
+def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int, address: str) -> None:
+    """Web, workers and steward."""
     supervisor.add("web", "web", "--port", str(web_port))
     for number in range(1, configuration.workers + 1):
         supervisor.add(f"worker-{number}", "worker")
     supervisor.add("steward", "steward")
-    address = _address(configuration.host, web_port)
     _until_answers(supervisor, f"{address}/healthz", "web")
     say(f"Clarion is at {address} (API documentation: {address}/docs).")
-    return address
 
 
 def _address(host: str, port: int) -> str:

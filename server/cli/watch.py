@@ -1,17 +1,26 @@
 """Watching a broadcast: the row's own counters, ten times a second, until there is nothing more to see."""
 
 import asyncio
+import time
 from collections.abc import Callable
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from server.cli.output import Exit, is_terminal, say, stderr
+from server.cli.standing import Signs, live_line, summary
+from server.config import settings
 from server.database import async_engine, database_errors
 from server.domain.errors import BadInput
 from server.domain.states import FINAL, BroadcastStatus
 
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
 LOOK_EVERY_SECONDS: Final = 0.1
+# Where lines cannot be written over, each look would be a line of a log.
+SAY_EVERY_SECONDS: Final = 5.0
 _EXITS: Final = {
     BroadcastStatus.COMPLETED: Exit.OK,
     BroadcastStatus.PARTIAL: Exit.PARTIAL,
@@ -35,7 +44,7 @@ def watch(database_url: str, broadcast_id: int, meanwhile: Callable[[], None] = 
 
 
 def live(database_url: str, broadcast_id: int, meanwhile: Callable[[], None]) -> dict[str, Any]:
-    """Show a broadcast until it has ended, and do something else at each look."""
+    """Show a broadcast until it has ended and nobody is unknown, and do something else at each look."""
     with database_errors():
         return asyncio.run(_watch(database_url, broadcast_id, _has_ended, meanwhile))
 
@@ -48,88 +57,86 @@ def exit_of(shown: dict[str, Any]) -> Exit:
 async def _watch(
     database_url: str, broadcast_id: int, is_over: Callable[[dict[str, Any]], bool], meanwhile: Callable[[], None]
 ) -> dict[str, Any]:
-    from server.services import broadcast_json
-
     async with async_engine(database_url, pool_size=1) as engine:
-        with _progress() as progress:
-            task = progress.add_task("", total=1, words="")
+        watcher = _Watcher(engine, broadcast_id)
+        with _Display() as display:
             while True:
-                async with engine.connect() as connection:
-                    shown = await broadcast_json.show(connection, None, broadcast_id)
-                _update(progress, task, shown)
+                shown, signs = await watcher.look()
                 if is_over(shown):
                     break
+                display.update(shown, live_line(shown, signs, datetime.now(UTC)))
                 meanwhile()
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
     say(summary(shown))
     return shown
 
 
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f}" if stderr.is_terminal else ""),
-        BarColumn(bar_width=40),
-        TextColumn("{task.fields[words]}"),
-        console=stderr,
-        transient=True,
-        disable=not stderr.is_terminal,
-    )
+class _Watcher:
+    """Looks at one broadcast again and again, and keeps in mind since when nothing has changed."""
+
+    def __init__(self, engine: "AsyncEngine", broadcast_id: int) -> None:
+        self._engine = engine
+        self._broadcast_id = broadcast_id
+        self._seen: tuple[object, ...] = ()
+        self._since = time.monotonic()
+
+    async def look(self) -> tuple[dict[str, Any], Signs]:
+        """The broadcast as it stands, and what the row does not say."""
+        from server.services import broadcast_json, leases
+
+        async with self._engine.connect() as connection:
+            shown = await broadcast_json.show(connection, None, self._broadcast_id)
+            left = await leases.seconds_left(connection, self._broadcast_id)
+        seen = (shown["status"], shown["started_at"], shown["processed_count"], shown["unknown_count"])
+        if seen != self._seen:
+            self._seen, self._since = seen, time.monotonic()
+        return shown, Signs(settings().lease_seconds, left, time.monotonic() - self._since)
 
 
-def _update(progress: Progress, task: TaskID, shown: dict[str, Any]) -> None:
-    total = max(shown["total_recipients"], 1)
-    progress.update(task, total=total, completed=shown["processed_count"], words=_words(shown))
+class _Display:
+    """A line that is written over at a terminal; elsewhere a line now and then, while there is something new."""
 
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.completed:,.0f} of {task.total:,.0f}" if stderr.is_terminal else ""),
+            BarColumn(bar_width=40),
+            TextColumn("{task.fields[words]}", markup=False),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+        )
+        self._task = self._progress.add_task("", total=1, words="")
+        self._said = ""
+        self._said_at = time.monotonic()
 
-def _words(shown: dict[str, Any]) -> str:
-    said = [shown["status"]]
-    if shown["current_rate"]:
-        said.append(f"{shown['current_rate']:,.0f}/s")
-    said += [
-        f"{shown[f'{name}_count']:,} {name}"
-        for name in ("failed", "unknown", "skipped", "cancelled")
-        if shown[f"{name}_count"]
-    ]
-    if shown["eta"] and shown["current_rate"]:
-        remaining = shown["total_recipients"] - shown["processed_count"] - shown["unknown_count"]
-        said.append(f"{in_words(remaining / shown['current_rate'])} left")
-    if shown["pause_reason"]:
-        said.append(shown["status_detail"] or str(shown["pause_reason"]))
-    return ", ".join(said)
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, shown: dict[str, Any], words: str) -> None:
+        """Show how it stands now."""
+        total = shown["total_recipients"]
+        self._progress.update(self._task, total=max(total, 1), completed=shown["processed_count"], words=words)
+        if stderr.is_terminal or time.monotonic() - self._said_at < SAY_EVERY_SECONDS:
+            return
+        self._said_at = time.monotonic()
+        line = f"{shown['processed_count']:,} of {total:,}: {words}"
+        if line != self._said:
+            self._said = line
+            say(line)
 
 
 def _is_over(shown: dict[str, Any]) -> bool:
     # A person at the terminal may resume it from elsewhere; a script would wait for ever.
     is_stuck = shown["status"] == BroadcastStatus.PAUSED and shown["resume_at"] is None and not is_terminal()
-    return _has_ended(shown) or is_stuck
+    return _has_ended(shown) or shown["status"] == BroadcastStatus.SETTLING or is_stuck
 
 
 def _has_ended(shown: dict[str, Any]) -> bool:
-    return shown["status"] in (*FINAL, BroadcastStatus.SETTLING)
-
-
-def summary(shown: dict[str, Any]) -> str:
-    """How a broadcast stands, in one plain sentence or two."""
-    counts = ", ".join(
-        f"{shown[f'{name}_count']:,} {name}"
-        for name in ("sent", "failed", "skipped", "cancelled", "unknown")
-        if shown[f"{name}_count"] or name == "sent"
-    )
-    text = f"Broadcast {shown['id']} is {shown['status']}: {counts} of {shown['total_recipients']:,}."
-    if shown["status_detail"]:
-        text += f" {shown['status_detail']}"
-    if shown["status"] == BroadcastStatus.SETTLING:
-        text += " The unknown ones settle by themselves; nothing is left to send."
-    return text
-
-
-def in_words(seconds: float) -> str:
-    """A length of time as a person would say it."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    return shown["status"] in FINAL
 
 
 def broadcast_number(text: str) -> int:

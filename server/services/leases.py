@@ -41,6 +41,12 @@ _RELEASE = text("""
      WHERE id = :broadcast_id AND run_epoch = :epoch
 """)
 
+_SECONDS_LEFT = text("""
+    /* leases.seconds_left   By the database's clock, which is the one that leases go by. */
+    SELECT extract(epoch FROM lease_expires_at - clock_timestamp())
+      FROM whatsapp_broadcasts WHERE id = :broadcast_id AND lease_holder IS NOT NULL
+""")
+
 _SKIP_SUPPRESSED = text("""
     /* leases.skip_suppressed
        Why:  who opted out while the list was being read in is not on it yet: look once more when the run starts.
@@ -118,6 +124,12 @@ async def mark_strays(connection: AsyncConnection, broadcast_id: int, epoch: int
         connection, ledger.TAKE_OVER, {"broadcast_id": broadcast_id, "epoch": epoch, "why": TAKEN_OVER}
     )
     return int(rows[0][0]) if rows else 0
+
+
+async def seconds_left(connection: AsyncConnection, broadcast_id: int) -> float | None:
+    """How long the lease of a broadcast still lasts, below 0 where it ran out; None where nobody holds one."""
+    seconds = await connection.scalar(_SECONDS_LEFT, {"broadcast_id": broadcast_id})
+    return None if seconds is None else float(seconds)
 
 
 async def release(connection: AsyncConnection, lease: Lease) -> None:

@@ -2,16 +2,18 @@
 
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound
+from server.domain.states import RecipientStatus
 from server.models import BroadcastEvent, WhatsAppBroadcastRecipient
 
 _SHOWN: Final = (
     "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "variables", "sent_at",
     "delivered_at", "read_at", "failed_at",
 )  # fmt: skip
+_WITH_A_REASON: Final = (RecipientStatus.FAILED, RecipientStatus.UNKNOWN)
 _HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail")
 
 
@@ -39,6 +41,23 @@ async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -
     if row is None:
         raise NotFound("This person is not in the broadcast.")
     return dict(row)
+
+
+async def reasons(connection: AsyncConnection, broadcast_id: int) -> list[dict[str, Any]]:
+    """Why people did not get it: `status`, `error_code`, `error_message` and their `people_count`, the most first.
+
+    One look at every recipient of the broadcast: for a person who asks, not for what refreshes.
+    """
+    recipient = WhatsAppBroadcastRecipient
+    why = (recipient.status, recipient.error_code, recipient.error_message)
+    count = func.count().label("people_count")
+    rows = await connection.execute(
+        select(*why, count)
+        .where(recipient.broadcast_id == broadcast_id, recipient.status.in_(_WITH_A_REASON))
+        .group_by(*why)
+        .order_by(recipient.status, count.desc(), recipient.error_code, recipient.error_message)
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 async def history(connection: AsyncConnection, broadcast_id: int, *, after_id: int, limit: int) -> list[dict[str, Any]]:
