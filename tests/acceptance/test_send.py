@@ -33,7 +33,30 @@ def test_bad_rows_never_stop_the_good_ones(clarion: Clarion) -> None:
         {"row": 5, "phone": "0521111111", "reason": "no value for first_name"},
     ]
     assert (done.json["total_recipients"], done.json["rejected_count"]) == (1, 3)
+    assert "3 of 4 rows cannot be used:" in done.stderr
     assert "line 3: 12: not a phone number" in done.stderr
+    assert "--country" not in done.stderr
+
+
+def test_a_country_is_asked_for_where_most_numbers_lack_one(clarion: Clarion) -> None:
+    rows = ("+972501234561,Dana,A-1", "0501234562,Noam,A-2", "0501234563,Maya,A-3", "12,Omar,A-4")
+    file = clarion.file("phone,first_name,order_id\n" + "".join(f"{row}\n" for row in rows), "national.csv")
+    done = clarion.send(file)
+    assert (done.code, done.json["rejected_count"]) == (0, 3), done.stderr
+    assert "line 3: 0501234562: no country code" in done.stderr
+    assert "--country XX" in done.stderr
+    assert "1 person, template order_update" in done.stderr
+
+
+def test_a_script_is_not_asked_and_is_told_where_it_sends_from(clarion: Clarion) -> None:
+    done = clarion.run("send", clarion.file(PEOPLE), "--business", "Acme", *ORDER)
+    assert done.code == 0, done.stderr
+    assert "Not at a terminal: it starts without asking." in done.stderr
+    assert f"Data folder: {clarion.folder / 'data'}." in done.stderr
+    meant = clarion.send(clarion.file(PEOPLE), "--yes")
+    assert meant.code == 0
+    assert "asking" not in meant.stderr
+    assert "Data folder" not in meant.stderr
 
 
 def test_standard_input_works(clarion: Clarion) -> None:
@@ -46,7 +69,29 @@ def test_some_who_are_not_on_whatsapp_make_it_partial(clarion: Clarion, simulato
     done = clarion.send(clarion.file(people, "partial.csv"))
     assert done.code == 3, done.stderr
     assert (done.json["status"], done.json["sent_count"], done.json["failed_count"]) == ("partial", 1, 1)
-    retried = clarion.run("broadcasts", "retry", str(done.json["id"]), "--json")
+    number = str(done.json["id"])
+
+    people_shown = clarion.run("broadcasts", "recipients", number, "--json")
+    (dana, noam) = json.loads(people_shown.stdout)
+    assert (dana["status"], dana["attempts"], dana["error_code"]) == ("sent", 1, None)
+    assert dana["sent_at"].endswith("Z")
+    assert (noam["phone"], noam["status"], noam["error_code"]) == (f"+{NOT_ON_WHATSAPP}", "failed", 131026)
+    failed = clarion.run("broadcasts", "recipients", number, "--status", "failed").stdout
+    assert f"+{NOT_ON_WHATSAPP}" in failed
+    assert "(131026)" in failed
+    assert "+972500000011" not in failed
+    first = clarion.run("broadcasts", "recipients", number, "--limit", "1")
+    assert "--limit" in first.stderr
+    assert NOT_ON_WHATSAPP not in first.stdout
+
+    shown = [line.strip() for line in clarion.run("broadcasts", "show", number).stdout.splitlines()]
+    assert shown[0] == f"Broadcast {number}, partial: finished; some failed."
+    assert {"2  people", "1  sent", "1  failed"} <= set(shown)
+    assert shown[shown.index("Why failed:") + 1].startswith("1  ")
+    assert shown[shown.index("Why failed:") + 1].endswith("(131026)")
+    assert clarion.run("broadcasts", "show", number, "--json").json["rejected"] == []
+
+    retried = clarion.run("broadcasts", "retry", number, "--json")
     assert retried.json["total_recipients"] == 1
 
 
@@ -101,6 +146,7 @@ def test_no_watch_leaves_it_to_a_worker(clarion: Clarion) -> None:
     started = clarion.send(clarion.file(PEOPLE), "--no-watch")
     assert started.code == 0
     assert "clarion up" in started.stderr
+    assert started.json["status"] == "queued"
     worker = clarion.start("worker")
     steward = clarion.start("steward")
     shown = clarion.run("broadcasts", "watch", str(started.json["id"]), "--json")
@@ -108,6 +154,17 @@ def test_no_watch_leaves_it_to_a_worker(clarion: Clarion) -> None:
         process.terminate()
         process.communicate(timeout=30)
     assert shown.json["status"] == "completed"
+
+
+def test_who_watches_off_a_terminal_is_told_how_it_stands(clarion: Clarion) -> None:
+    started = clarion.send(clarion.file(PEOPLE), "--no-watch")
+    number = str(started.json["id"])
+    watching = clarion.start("broadcasts", "watch", number)
+    assert watching.stdout is not None
+    assert watching.stdout.readline() == "0 of 20: queued, waiting for a worker\n"
+    assert clarion.run("broadcasts", "cancel", number).code == 0
+    said, _ = watching.communicate(timeout=60)
+    assert (said, watching.returncode) == (f"Broadcast {number} is cancelled: 0 sent, 20 cancelled of 20.\n", 5)
 
 
 def test_verify_finds_a_counter_that_lies(clarion: Clarion) -> None:

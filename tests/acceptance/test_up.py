@@ -145,6 +145,41 @@ def test_a_part_that_dies_is_started_again(folder: Clarion) -> None:
         up.end(signal.SIGINT)
 
 
+def test_a_second_one_in_a_data_folder_says_where_the_first_is(folder: Clarion) -> None:
+    port = _free_port()
+    first = Up(folder, port)
+    try:
+        first.line("Ctrl-C stops")
+        assert first.line("Data folder: ") == f"{folder.folder / 'data'}."
+        for arguments in ((), ("--demo", "--port", str(_free_port()))):
+            second = folder.run("up", *arguments)
+            assert second.code == 1
+            assert f"already running at http://127.0.0.1:{port}, in the data folder {folder.folder / 'data'}." in (
+                second.stderr
+            )
+            assert second.stderr.count("\n") == 1
+        assert len(folder.broadcasts()) == 1
+    finally:
+        first.process.kill()
+        first.process.wait()
+    again = Up(folder, port)  # a killed one keeps nobody out
+    again.line("Ctrl-C stops")
+    again.end(signal.SIGINT)
+
+
+def test_the_simulators_books_are_where_it_says(folder: Clarion) -> None:
+    up = Up(folder, _free_port())
+    try:
+        sent_count = up.until_sent(0)["sent_count"]
+        url = up.line("Who got how many, by its own books: curl ")
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own address
+            summary = json.load(answer)
+        assert summary["accepted"] >= sent_count
+        assert summary["most_to_one_person"] == 1
+    finally:
+        up.end(signal.SIGINT)
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(folder: Clarion) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
