@@ -84,7 +84,7 @@ def _live_state(shown: dict[str, Any], now: datetime) -> str:
         case BroadcastStatus.PAUSED:
             return f"paused ({_PAUSES.get(str(shown['pause_reason']), 'no reason given')}){_goes_on(shown, now)}"
         case BroadcastStatus.QUEUED:
-            return f"queued{_goes_on(shown, now) or ', waiting for a worker'}"
+            return f"queued{_goes_on(shown, now) or ', waiting for its turn'}"
         case BroadcastStatus.SETTLING:
             return "nothing is left to send, settling"
         case _:

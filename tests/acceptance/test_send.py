@@ -161,7 +161,7 @@ def test_who_watches_off_a_terminal_is_told_how_it_stands(clarion: Clarion) -> N
     number = str(started.json["id"])
     watching = clarion.start("broadcasts", "watch", number)
     assert watching.stdout is not None
-    assert watching.stdout.readline() == "0 of 20: queued, waiting for a worker\n"
+    assert watching.stdout.readline() == "0 of 20: queued, waiting for its turn\n"
     assert clarion.run("broadcasts", "cancel", number).code == 0
     said, _ = watching.communicate(timeout=60)
     assert (said, watching.returncode) == (f"Broadcast {number} is cancelled: 0 sent, 20 cancelled of 20.\n", 5)
