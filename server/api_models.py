@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from server.domain.phones import is_country
+from server.domain.preflight import Code, Level
 from server.domain.states import BroadcastStatus
 
 
@@ -281,6 +282,34 @@ class HistoryPage(BaseModel):
 
     items: list[HistoryEntry]
     next_cursor: str | None
+
+
+class PreflightFinding(BaseModel):
+    """One thing that was found."""
+
+    level: Level
+    code: Code
+    detail: str
+
+
+class Preflight(BaseModel):
+    """What can be known of a broadcast before it starts; `ok` where nothing stops it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "ok": True,
+                "findings": [{"level": "info", "code": "duration", "detail": "At 80 messages a second it takes 12 s."}],
+                "recipients": 1000,
+                "seconds": 12.5,
+            }
+        }
+    )
+
+    ok: bool
+    findings: list[PreflightFinding]
+    recipients: Annotated[int, Field(description="people who would be sent to")]
+    seconds: Annotated[float, Field(description="what the rate alone makes it take; 0 where there is no limit")]
 
 
 class RetryRequest(_Strict):

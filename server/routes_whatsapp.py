@@ -20,6 +20,7 @@ from server.api_models import (
     BroadcastPage,
     BroadcastRequest,
     HistoryPage,
+    Preflight,
     RecipientPage,
     RetryRequest,
 )
@@ -31,8 +32,19 @@ from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
 from server.problems import responses
-from server.services import broadcast_json, broadcasts, channels, drafts, idempotency, recipients, retries, templates
+from server.services import (
+    broadcast_json,
+    broadcasts,
+    channels,
+    drafts,
+    idempotency,
+    preflight,
+    recipients,
+    retries,
+    templates,
+)
 from server.services.broadcasts import NO_REASON, Why
+from server.services.preflight import Outside
 from server.uploads import people_of, refuse_nobody, rows_of
 from server.web_resources import BusinessId, Resources, Transaction, WebResources
 
@@ -91,10 +103,15 @@ async def _create_once(
 ) -> Broadcast:
     """Everything in one transaction, or the broadcast that an identical request made."""
     while True:
+        if key is not None:
+            async with resources.engine.connect() as connection:
+                if known := await idempotency.find(connection, business_id, key, hashed):
+                    return await _shown(connection, business_id, known)
+        new, outside = _new(wanted), Outside()
+        if wanted.start:
+            outside = await resources.lookout.of_message(business_id, new.channel_id, new.message)
         async with resources.engine.connect() as connection:
-            if key is not None and (known := await idempotency.find(connection, business_id, key, hashed)):
-                return await _shown(connection, business_id, known)
-            broadcast_id = await drafts.create(connection, business_id, _new(wanted))
+            broadcast_id = await drafts.create(connection, business_id, new)
             if key is not None and not await idempotency.keep(connection, business_id, key, hashed, broadcast_id):
                 await connection.rollback()
                 continue  # the other request has committed by now: its broadcast is found
@@ -102,7 +119,7 @@ async def _create_once(
                 people = rows_of(wanted.recipients)
                 refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people), people)
             if wanted.start:
-                await _start(resources, connection, broadcast_id)
+                await _start(resources, connection, broadcast_id, outside)
             broadcast = await _shown(connection, business_id, broadcast_id)
             await connection.commit()
             return broadcast
@@ -169,10 +186,11 @@ async def add_recipients(
 
 @router.post("/{broadcast_id}/start", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def start_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
-    """Start a draft, or put it on its schedule."""
+    """Start a draft, or put it on its schedule, unless its pre-flight finds an error."""
+    outside = await _ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await _shown(connection, business_id, broadcast_id)
-        await _start(resources, connection, broadcast_id)
+        await _start(resources, connection, broadcast_id, outside)
         broadcast = await _shown(connection, business_id, broadcast_id)
     await _enqueue(resources, broadcast)
     return broadcast
@@ -209,10 +227,11 @@ async def retry_broadcast(
     broadcast_id: Id, resources: Resources, business_id: BusinessId, wanted: RetryRequest | None = None
 ) -> Broadcast:
     """Make and start a new broadcast to those who failed."""
+    outside = await _ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await _shown(connection, business_id, broadcast_id)
         new_id = await retries.create(connection, broadcast_id, (wanted or RetryRequest()).include)
-        await _start(resources, connection, new_id)
+        await _start(resources, connection, new_id, outside)
         broadcast = await _shown(connection, business_id, new_id)
     await _enqueue(resources, broadcast)
     return broadcast
@@ -225,9 +244,16 @@ async def _move(resources: WebResources, business_id: int, broadcast_id: int, mo
         return await _shown(connection, business_id, broadcast_id)
 
 
-async def _start(resources: WebResources, connection: AsyncConnection, broadcast_id: int) -> None:
+async def _ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:
+    """What stands around a broadcast of the business. Holds no connection meanwhile. Raises `NotFound`."""
+    async with resources.engine.connect() as connection:
+        await _shown(connection, business_id, broadcast_id)
+    return await resources.lookout.of_broadcast(broadcast_id)
+
+
+async def _start(resources: WebResources, connection: AsyncConnection, broadcast_id: int, outside: Outside) -> None:
     starts_per_minute = resources.settings.bulk_starts_per_minute
-    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute)
+    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside)
 
 
 async def _enqueue(resources: WebResources, broadcast: Broadcast) -> None:
@@ -340,6 +366,15 @@ async def show_history(
     after_id = read_cursor(cursor) or 0
     found = await recipients.history(connection, broadcast_id, after_id=after_id, limit=limit + 1)
     return HistoryPage.model_validate(page(found, limit))
+
+
+@router.get("/{broadcast_id}/preflight", responses=_gone)
+async def check_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Preflight:
+    """What can be known before it starts: errors stop the start, warnings and the rest do not."""
+    outside = await _ask_outside(resources, business_id, broadcast_id)
+    async with resources.engine.begin() as connection:
+        found = await preflight.inspect(connection, broadcast_id, outside)
+    return Preflight.model_validate(found.as_json())
 
 
 @router.get("/{broadcast_id}/preview", responses=_gone)

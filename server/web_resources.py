@@ -14,6 +14,7 @@ from server.domain.errors import Denied
 from server.jobs.queues import HintQueue
 from server.secrets import Vault
 from server.services import accounts
+from server.services.preflight import Lookout
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, `clr_…`, of `clarion init` or `clarion api-key create`")
 
@@ -27,6 +28,11 @@ class WebResources:
     queue: HintQueue
     redis: redis.Redis
     vault: Vault
+
+    @property
+    def lookout(self) -> Lookout:
+        """What asks outside before a broadcast starts."""
+        return Lookout(self.engine, self.settings, self.vault)
 
 
 def resources_of(request: Request) -> WebResources:

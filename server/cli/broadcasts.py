@@ -1,4 +1,4 @@
-"""`clarion broadcasts …`: list, show, recipients, watch, pause, resume, cancel, retry."""
+"""`clarion broadcasts …`: list, show, recipients, watch, preflight, pause, resume, cancel, retry."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from server.cli.environment import environment, say_data_folder, transact
-from server.cli.output import answer_json, answer_list, say, stdout
+from server.cli.output import Exit, answer_json, answer_list, say, stdout
 from server.config import settings
 from server.domain.errors import BadInput
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
@@ -113,6 +113,24 @@ def watch(number: Number, as_json: AsJson = False) -> None:
 
 
 @group.command()
+def preflight(number: Number, as_json: AsJson = False) -> None:
+    """Look at what can be known before a broadcast starts. Exit code 2 where something stops it."""
+    from server.cli.preflight import ask_outside, look, say_findings
+    from server.cli.watch import broadcast_number
+
+    broadcast_id = broadcast_number(number)
+    with environment(needs_queue=False) as found:
+        report = look(found.database_url, broadcast_id, ask_outside(found.database_url, broadcast_id))
+    if as_json:
+        answer_json(report.as_json())
+    else:
+        say_findings(report.findings)
+        say(f"{report.recipients:,} to send to. " + ("It may start." if not report.errors else "It cannot start."))
+    if report.errors:
+        raise typer.Exit(Exit.BAD_INPUT)
+
+
+@group.command()
 def pause(number: Number, as_json: AsJson = False) -> None:
     """Pause a broadcast: nothing leaves later than a quarter of a second from now."""
     _move(number, Move.PAUSE, as_json=as_json)
@@ -151,17 +169,27 @@ def retry(
     as_json: AsJson = False,
 ) -> None:
     """Make a new broadcast to those who failed, and start it."""
+    from server.cli.preflight import ask_outside
     from server.cli.send import hint
     from server.cli.watch import broadcast_number
     from server.services import drafts, retries
 
-    async def make(connection: "AsyncConnection") -> int:
-        broadcast_id = await retries.create(connection, broadcast_number(number), include or ["failed"])
-        await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
-        return broadcast_id
-
     configuration = settings()
     with environment() as found:
+        # The message and the number are those of the broadcast that is retried.
+        outside = ask_outside(found.database_url, broadcast_number(number))
+
+        async def make(connection: "AsyncConnection") -> int:
+            broadcast_id = await retries.create(connection, broadcast_number(number), include or ["failed"])
+            await drafts.start(
+                connection,
+                broadcast_id,
+                by=Actor.USER,
+                starts_per_minute=settings().bulk_starts_per_minute,
+                outside=outside,
+            )
+            return broadcast_id
+
         broadcast_id = transact(found.database_url, make)
         if not as_json:
             say_data_folder(configuration)

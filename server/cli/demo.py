@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -18,6 +18,7 @@ from server.domain.states import FINAL, Actor, BroadcastStatus
 from server.services import accounts, broadcast_json, channels, drafts, templates
 from server.services.channels import NewChannel
 from server.services.csv_lists import Row
+from server.services.preflight import Lookout, Outside
 
 BUSINESS: Final = "Demo"
 EMAIL: Final = "demo@clarion.example"
@@ -25,6 +26,13 @@ PEOPLE: Final = 10_000
 RATE: Final = 80
 PHONE_NUMBER_ID: Final = "106540352242922"
 WABA_ID: Final = "102290129340398"
+MESSAGE: Final[dict[str, Any]] = {
+    "template": {
+        "name": "order_update",
+        "language": "en_US",
+        "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
+    }
+}
 _FIRST_NAMES: Final = ("Dana", "Noam", "Maya", "Omar", "Layla", "Yael", "Adam", "Rivka", "Amir", "Tamar")
 
 
@@ -58,8 +66,9 @@ async def _prepare(database_url: str, known: Access | None) -> tuple[Access, int
             business_id = await accounts.find_business(connection, BUSINESS)
             senders = await channels.senders(connection, vault(settings()), business_id)
             await templates.sync_all(connection, settings(), business_id, senders)
+        outside = await Lookout(engine, settings(), vault(settings())).of_message(business_id, None, MESSAGE)
         async with engine.begin() as connection:
-            return access, await _broadcast(connection, business_id)
+            return access, await _broadcast(connection, business_id, outside)
 
 
 async def _access(engine: AsyncEngine, known: Access | None) -> Access:
@@ -81,17 +90,21 @@ async def _access(engine: AsyncEngine, known: Access | None) -> Access:
         return Access(EMAIL, password, await accounts.create_api_key(connection, business_id, "demo"))
 
 
-async def _broadcast(connection: AsyncConnection, business_id: int) -> int:
+async def _broadcast(connection: AsyncConnection, business_id: int, outside: Outside) -> int:
     """The newest broadcast, if it has not ended; else a new one to everybody."""
     newest = await broadcast_json.show_many(connection, business_id, status=None, before_id=None, limit=1)
     if newest and newest[0]["status"] not in (*FINAL, BroadcastStatus.SETTLING):
         return int(newest[0]["id"])
-    variables = {"1": "{{first_name}}", "2": "{{order_id}}"}
-    message = {"template": {"name": "order_update", "language": "en_US", "variables": variables}}
-    new = drafts.NewBroadcast("Spring order updates", message, default_country="IL", rate_limit=RATE)
+    new = drafts.NewBroadcast("Spring order updates", MESSAGE, default_country="IL", rate_limit=RATE)
     broadcast_id = await drafts.create(connection, business_id, new)
     await drafts.add_recipients(connection, broadcast_id, _people())
-    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
+    await drafts.start(
+        connection,
+        broadcast_id,
+        by=Actor.USER,
+        starts_per_minute=settings().bulk_starts_per_minute,
+        outside=outside,
+    )
     return broadcast_id
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from server.services.audiences import Loaded, LoadProgress
     from server.services.csv_lists import CsvList
     from server.services.drafts import NewBroadcast
+    from server.services.preflight import Outside
 
 SHOWN_REJECTED = 10
 SAY_EVERY_SECONDS = 0.5
@@ -91,14 +92,17 @@ def _send(
     database_url: str, redis_url: str, business: str, new: "NewBroadcast", people: "CsvList", *, ask: bool
 ) -> dict[str, Any] | None:
     """Read the list, say what will happen, ask, start. None: the person said no, and the draft is gone."""
+    from server.cli.preflight import checked
+
     with database_errors():
-        shown, rate, loaded = asyncio.run(_load(database_url, business, new, people))
-        _say_what_will_happen(loaded, rate, new)
+        shown, loaded = asyncio.run(_load(database_url, business, new, people))
+        _say_what_will_happen(loaded, new)
         with _forgotten_unless_started(database_url, shown["id"]):
+            outside = checked(database_url, shown["id"])
             if ask and not _is_wanted(loaded.accepted_count):
                 asyncio.run(_forget(database_url, shown["id"]))
                 return None
-            shown = asyncio.run(_start(database_url, shown["id"]))
+            shown = asyncio.run(_start(database_url, shown["id"], outside))
     hint(redis_url, shown["id"])
     return shown
 
@@ -113,9 +117,9 @@ def _is_wanted(people_count: int) -> bool:
 
 async def _load(
     database_url: str, business: str, new: "NewBroadcast", people: "CsvList"
-) -> "tuple[dict[str, Any], int, Loaded]":
-    """The draft, messages per second it may go at, and what became of the list: one transaction, or nothing."""
-    from server.services import accounts, broadcast_json, channels, drafts
+) -> "tuple[dict[str, Any], Loaded]":
+    """The draft, and what became of the list: one transaction, or nothing."""
+    from server.services import accounts, broadcast_json, drafts
 
     async with async_engine(database_url) as engine, engine.begin() as connection:
         business_id = await accounts.find_business(connection, business)
@@ -124,8 +128,7 @@ async def _load(
         if not loaded.accepted_count:
             _say_rejected(loaded)
             raise BadInput("Nobody in this list can be sent to.")
-        shown = await broadcast_json.show(connection, business_id, broadcast_id)
-        return shown, await channels.rate_of(connection, broadcast_id), loaded
+        return await broadcast_json.show(connection, business_id, broadcast_id), loaded
 
 
 def _progress() -> "Any":
@@ -161,12 +164,15 @@ async def _forget(database_url: str, broadcast_id: int) -> None:
         await drafts.forget(connection, broadcast_id)
 
 
-async def _start(database_url: str, broadcast_id: int) -> dict[str, Any]:
+async def _start(database_url: str, broadcast_id: int, outside: "Outside") -> dict[str, Any]:
     """Start the draft. Returns the broadcast as it stands then."""
     from server.services import broadcast_json, drafts
 
     async with async_engine(database_url) as engine, engine.begin() as connection:
-        await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=settings().bulk_starts_per_minute)
+        starts_per_minute = settings().bulk_starts_per_minute
+        await drafts.start(
+            connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside
+        )
         return await broadcast_json.show(connection, None, broadcast_id)
 
 
@@ -231,13 +237,9 @@ def _country(code: str | None) -> str | None:
 # --- what is said
 
 
-def _say_what_will_happen(loaded: "Loaded", rate: int, new: "NewBroadcast") -> None:
-    from server.cli.standing import in_words
-
+def _say_what_will_happen(loaded: "Loaded", new: "NewBroadcast") -> None:
     people = counted(loaded.accepted_count, "person", "people")
     say(f"{new.name}: {people}, template {new.message['template']['name']}.")
-    if rate:
-        say(f"At {counted(rate, 'message')} a second it takes {in_words(loaded.accepted_count / rate)}.")
     _say_rejected(loaded)
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from server.cli.output import counted, instant
+from server.domain.durations import in_words
 from server.domain.states import BroadcastStatus, PauseReason
 
 # A runner renews its lease three times in its length. One that has let half of it pass may be dead.
@@ -256,15 +257,6 @@ def _instants(shown: dict[str, Any]) -> Iterator[str]:
 
 
 # --- time
-
-
-def in_words(seconds: float) -> str:
-    """A length of time as a person would say it."""
-    if seconds < 120:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 5_400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def _seconds_until(text: str | None, now: datetime) -> float | None:

@@ -11,6 +11,7 @@
       Denied                         the credentials are missing or wrong
       Unreachable                    something Clarion leans on is away
         DatabaseAway · QueueAway · ProviderAway · StorageFull
+          ProviderRefuses            WhatsApp answered, and the answer is no
 
 `RunLost` is news rather than an error: another runner has the row. It is caught in one place and never shown.
 How each becomes an HTTP status is in `problems.py`; how each becomes an exit code is in `cli/`.
@@ -18,6 +19,8 @@ How each becomes an HTTP status is in `problems.py`; how each becomes an exit co
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from server.domain.outcomes import Refused
 
 
 class Problem(NamedTuple):
@@ -87,6 +90,14 @@ class QueueAway(Unreachable):
 
 class ProviderAway(Unreachable):
     """WhatsApp does not answer, or refuses a call of the control plane."""
+
+
+class ProviderRefuses(ProviderAway):
+    """WhatsApp answered a call of the control plane, and refused it."""
+
+    def __init__(self, detail: str, refusal: Refused) -> None:
+        super().__init__(detail)
+        self.refusal = refusal
 
 
 class StorageFull(Unreachable):

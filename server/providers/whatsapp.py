@@ -27,7 +27,7 @@ from pyreqwest.exceptions import BuilderError, DetailedPyreqwestError, PoolTimeo
 from pyreqwest.request import ConsumedRequest, RequestBody
 from pyreqwest.response import Response
 
-from server.domain.errors import ProviderAway
+from server.domain.errors import ProviderAway, ProviderRefuses
 from server.domain.meanings import explain_stop
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.providers.wire import (
@@ -73,7 +73,8 @@ _PHONE_NUMBER_FIELDS: Final = (
 class WhatsAppClient:
     """The Cloud API of one base URL. An async context manager: its connections belong to the loop that entered it.
 
-    base_url: such as `https://graph.facebook.com`; a loopback address is reached without the environment's proxy.
+    base_url: such as `https://graph.facebook.com`; a loopback address (`is_local`) is reached without the environment's
+    proxy.
     api_version: such as `v25.0`. request_timeout_seconds: from connecting to the last byte of the answer.
     connect_timeout_seconds: name look-up, connection and TLS together; kept below half of the whole, because a request
     that runs out of time altogether is ambiguous, and one that could not connect is not.
@@ -88,7 +89,7 @@ class WhatsAppClient:
         request_timeout_seconds: float = 30.0,
     ) -> None:
         self._root = f"{base_url.rstrip('/')}/{quote(api_version, safe='')}"
-        self._is_local = _is_loopback(urlsplit(base_url).hostname or "")
+        self.is_local = _is_loopback(urlsplit(base_url).hostname or "")
         self._request_timeout_seconds = request_timeout_seconds
         self._connect_timeout_seconds = min(connect_timeout_seconds, request_timeout_seconds / 2)
         self._open: Client | None = None
@@ -107,7 +108,7 @@ class WhatsAppClient:
             .zstd(False)
             .deflate(False)
         )
-        if self._is_local:
+        if self.is_local:
             builder = builder.no_proxy()
         self._open = builder.build()
         return self
@@ -148,7 +149,8 @@ class WhatsAppClient:
     async def list_templates(self, waba_id: str, token: str) -> list[TemplateNode]:
         """Every template of a WhatsApp Business Account, in every language and state.
 
-        Raises `ProviderAway` where WhatsApp does not answer, refuses, or the list does not end.
+        Raises `ProviderAway` where WhatsApp does not answer (`ProviderRefuses` where it does, and refuses), or the list
+        does not end.
         """
         templates: list[TemplateNode] = []
         query = {"fields": _TEMPLATE_FIELDS, "limit": "100"}
@@ -206,7 +208,7 @@ class WhatsAppClient:
                 raise ProviderAway(f"WhatsApp's answer could not be read: {error}") from None
         match _not_accepted(response.status, answer, response):
             case Refused() as refusal:
-                raise ProviderAway(explain_stop(refusal))
+                raise ProviderRefuses(explain_stop(refusal), refusal)
             case Ambiguous(reason=reason):
                 raise ProviderAway(f"WhatsApp is away: {reason}.")
 

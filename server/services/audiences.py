@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.messages import MessagePlan
 from server.domain.phones import normalise
+from server.domain.preflight import DUPLICATE
 from server.services.csv_lists import Row
 
 CHUNK_ROWS: Final = 20_000
 KEPT_REJECTED: Final = 1_000
 LONGEST_SHOWN: Final = 40
-DUPLICATE: Final = "duplicate"
 _encode = msgspec.json.Encoder().encode
 
 _MAKE_ROOM: Final = """

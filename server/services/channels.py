@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound
-from server.models import Channel, WhatsAppBroadcast
+from server.models import Channel
 from server.secrets import Vault
 
 
@@ -123,15 +123,3 @@ async def listed(connection: AsyncConnection, business_id: int) -> list[dict[str
     columns = (Channel.id, Channel.phone_number_id, Channel.waba_id, Channel.rate_per_second, Channel.created_at)
     rows = await connection.execute(select(*columns).where(Channel.business_id == business_id).order_by(Channel.id))
     return [dict(row) for row in rows.mappings()]
-
-
-async def rate_of(connection: AsyncConnection, broadcast_id: int) -> int:
-    """Messages per second a broadcast may go at: its own limit or its number's, whichever is less; 0 for no limit."""
-    row = (
-        await connection.execute(
-            select(WhatsAppBroadcast.rate_limit, Channel.rate_per_second)
-            .join(Channel, Channel.id == WhatsAppBroadcast.channel_id)
-            .where(WhatsAppBroadcast.id == broadcast_id)
-        )
-    ).one()
-    return min((rate for rate in row if rate), default=0)

@@ -10,12 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.messages import MessagePlan
-from server.domain.states import Actor, BroadcastStatus, Move
+from server.domain.preflight import refuse_errors
+from server.domain.states import RULES, Actor, BroadcastStatus, Move
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
-from server.services import broadcasts, channels, templates
+from server.services import broadcasts, channels, preflight, templates
 from server.services.audiences import Loaded, LoadProgress, load_recipients
 from server.services.bulk_gate import BulkGate
 from server.services.csv_lists import CsvList, Row
+from server.services.preflight import Outside
 
 OnProgress = Callable[[LoadProgress], None]
 
@@ -83,15 +85,22 @@ async def add_recipients(
     )
 
 
-async def start(connection: AsyncConnection, broadcast_id: int, *, by: Actor, starts_per_minute: int) -> None:
-    """Queue a draft, or put it on its schedule. Raises `NotFound`, `NotNow`, or `BadInput` where nobody is on it."""
+async def start(
+    connection: AsyncConnection, broadcast_id: int, *, by: Actor, starts_per_minute: int, outside: Outside
+) -> None:
+    """Queue a draft, or put it on its schedule, unless its pre-flight finds an error.
+
+    outside: what a `Lookout` found of it, before this transaction began.
+    Raises `NotFound`; `NotNow` where its state, the number or the account does not let it start; `BadInput` where
+    something of the broadcast is to be mended, or nobody is on it.
+    """
     row = (
         await connection.execute(select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id))
     ).one_or_none()
     if row is None:
         raise NotFound(f"There is no broadcast {broadcast_id}.")
-    if row.status == BroadcastStatus.DRAFT and row.total_recipients == 0:
-        raise BadInput("This broadcast has no recipients to send to.", pointer="/recipients")
+    if row.status in RULES[Move.QUEUE].allowed_from:  # another state is refused as such, below
+        refuse_errors(await preflight.inspect(connection, broadcast_id, outside))
     if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
         return

@@ -4,18 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Row, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config import Settings
 from server.domain.errors import BadInput
 from server.domain.messages import MessagePlan, plan_template, plan_text
+from server.domain.preflight import APPROVED, of_template
 from server.models import Template
 from server.providers.whatsapp import WhatsAppClient
 from server.services.channels import Sender
-
-APPROVED = "APPROVED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +101,24 @@ async def plan_message(
     """
     if "text" in message:
         return plan_text(message)
+    template = await find(connection, business_id, waba_id, message)
+    if template.status != APPROVED:
+        unusable = next(of_template(template.name, template.language, template.status, template.category))
+        raise BadInput(unusable.detail, pointer=unusable.pointer)
+    return plan_template(message, template.components, template.parameter_format)
+
+
+async def find(connection: AsyncConnection, business_id: int, waba_id: str, message: dict[str, Any]) -> Row[Any]:
+    """The template that a message names: `name`, `language`, `status`, `category`, `components`, `parameter_format`.
+
+    Raises `BadInput` where there is none in that language.
+    """
     wanted = message.get("template") or {}
     name, language = str(wanted.get("name", "")), str(wanted.get("language", ""))
+    columns = ("name", "language", "status", "category", "components", "parameter_format")
     known = (
         await connection.execute(
-            select(Template.language, Template.status, Template.components, Template.parameter_format).where(
+            select(*(getattr(Template, column) for column in columns)).where(
                 Template.business_id == business_id, Template.waba_id == waba_id, Template.name == name
             )
         )
@@ -114,13 +126,7 @@ async def plan_message(
     template = next((row for row in known if row.language == language), None)
     if template is None:
         raise BadInput(*_unknown_template(name, language, [row.language for row in known]))
-    if template.status != APPROVED:
-        raise BadInput(
-            f'The template "{name}" ({language}) is {template.status.lower()}, and only approved ones can be sent. '
-            "Sync the templates once WhatsApp has approved it.",
-            pointer="/template/name",
-        )
-    return plan_template(message, template.components, template.parameter_format)
+    return template
 
 
 def _unknown_template(name: str, language: str, languages: list[str]) -> tuple[str]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.cli.standing import Reason, Signs, description, in_words, live_line, summary
+from server.cli.standing import Reason, Signs, description, live_line, summary
+from server.domain.durations import in_words
 from server.domain.states import BroadcastStatus, PauseReason
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)

@@ -12,6 +12,7 @@ from server.services import drafts, suppressions
 from server.services.audiences import CHUNK_ROWS, Loaded
 from server.services.csv_lists import CsvList, Row
 from server.services.drafts import NewBroadcast
+from server.services.preflight import Outside
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import Tenant, a_business
 
@@ -93,7 +94,7 @@ async def test_nobody_joins_a_broadcast_that_has_started(engine: AsyncEngine) ->
     tenant = await a_business(engine)
     broadcast_id, _ = await load(engine, tenant, [a_row(1, "+972501111111")])
     async with engine.begin() as connection:
-        await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=10)
+        await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=10, outside=Outside())
     with pytest.raises(StateDoesNotAllow, match="queued cannot take more recipients"):
         await load(engine, tenant, [a_row(2, "+972502222222")], broadcast_id)
 

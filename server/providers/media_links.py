@@ -1,0 +1,121 @@
+"""Asking a media link once, by HEAD, whether it is there: without letting it lead anywhere inside.
+
+A link is what somebody typed, so it may name this machine or its neighbours. A name is looked up once, every address it
+has must be one of the public Internet, and the request goes to the address that was looked at (a name that is looked up
+twice may answer differently). Each redirect is asked in the same way. The environment's proxy is not used: it would do
+the look-up.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Final
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.http import Url
+from pyreqwest.response import Response
+
+from server.domain.preflight import LinkAnswer, LinkLook, LinkRefused, LinkSilent
+
+TIMEOUT_SECONDS: Final = 4.0
+MOST_REDIRECTS: Final = 3
+_SCHEMES: Final = ("http", "https")
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+
+LookUp = Callable[[str, int], Awaitable[list[str]]]
+
+
+class _NotToBeAsked(Exception):
+    """Where a link leads nobody may be sent; the message goes after "cannot be used:"."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the public Internet: not private, loopback, link-local, multicast or reserved.
+
+    An IPv6 address that stands for an IPv4 address is as good as that one.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return found.is_global and not found.is_multicast
+
+
+async def look_up(host: str, port: int) -> list[str]:
+    """The addresses of a host, those of IPv4 first. Raises OSError or UnicodeError where it has none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    by_family = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in by_family))
+
+
+async def ask(url: str, *, may_ask: Callable[[str], bool] = is_public, look_up: LookUp = look_up) -> LinkLook:
+    """Ask a link once, and once more for each redirect. Never raises for trouble on the way.
+
+    may_ask: which addresses may be asked.
+    """
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            return await _follow(url, may_ask, look_up)
+    except _NotToBeAsked as refusal:
+        return LinkRefused(str(refusal))
+    except TimeoutError:
+        return LinkSilent(f"nothing came within {TIMEOUT_SECONDS:.0f} s")
+    except (OSError, UnicodeError):
+        return LinkSilent("its host is not known")
+    except PyreqwestError:
+        return LinkSilent("no connection could be made, or it broke off")
+
+
+async def _follow(url: str, may_ask: Callable[[str], bool], look_up: LookUp) -> LinkLook:
+    where = _parsed(url)
+    for _ in range(1 + MOST_REDIRECTS):
+        async with await _client_for(where, may_ask, look_up) as client:
+            response = await client.head(where).build().send()
+        onward = response.get_header("location")
+        if response.status not in _REDIRECTS or not onward:
+            return _answer(response)
+        where = _parsed(str(where.join(onward)))
+    return LinkSilent(f"it redirects more than {MOST_REDIRECTS} times")
+
+
+def _parsed(url: str) -> Url:
+    """The URL as the client writes it. Raises `_NotToBeAsked` where it is none of the web."""
+    try:
+        where = Url(url)
+    except ValueError:
+        raise _NotToBeAsked("it is not a whole URL") from None
+    if where.scheme not in _SCHEMES or not where.host_str:
+        raise _NotToBeAsked("it should begin with https://")
+    return where
+
+
+async def _client_for(where: Url, may_ask: Callable[[str], bool], look_up: LookUp) -> Client:
+    """A client that reaches this host at one address, which was looked at. Raises `_NotToBeAsked`."""
+    host, port = where.host_str or "", where.port_or_known_default or 0
+    addresses = await look_up(host.strip("[]"), port)
+    if not addresses:
+        raise OSError("no address")
+    if not all(map(may_ask, addresses)):
+        raise _NotToBeAsked("its host is not on the public Internet, so WhatsApp cannot fetch it")
+    seconds = timedelta(seconds=TIMEOUT_SECONDS)
+    builder = ClientBuilder().user_agent("clarion").follow_redirects(False).no_proxy().timeout(seconds)
+    return builder.resolve(host, addresses[0], port).build()
+
+
+def _answer(response: Response) -> LinkAnswer:
+    size = response.get_header("content-length") or ""
+    media_type = (response.get_header("content-type") or "").partition(";")[0].strip()
+    is_success = response.status < HTTPStatus.MULTIPLE_CHOICES
+    return LinkAnswer(
+        response.status,
+        media_type[:100] if is_success else "",
+        int(size) if is_success and size.isascii() and size.isdecimal() and len(size) < 16 else None,
+    )

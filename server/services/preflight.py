@@ -1,0 +1,326 @@
+"""Pre-flight: what can be known before a broadcast starts, asked of the database, of WhatsApp and of the media link.
+
+It is done in two steps, so that no transaction waits for the network: a `Lookout` asks outside first, and `inspect`
+puts its answers beside what the database says, in the transaction that starts the broadcast. A check is a function that
+yields findings; `CHECKS` lists them, and a new one only has to be added there. What each finding says is in
+`domain/preflight.py`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Row, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from server.config import Settings
+from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
+from server.domain.messages import MEDIA, MessagePlan, Value, plan_template, plan_text
+from server.domain.preflight import (
+    SHOWN_ROWS,
+    Code,
+    Finding,
+    Lack,
+    Level,
+    NumberState,
+    Report,
+    of_absence,
+    of_bad_input,
+    of_link,
+    of_list,
+    of_number,
+    of_pace,
+    of_people,
+    of_personal_link,
+    of_refusal,
+    of_template,
+    of_values,
+    of_webhook,
+    report,
+)
+from server.models import Channel, WhatsAppBroadcast
+from server.providers import media_links
+from server.providers.whatsapp import WhatsAppClient
+from server.providers.wire import HealthStatus, PhoneNumberNode
+from server.secrets import Vault
+from server.services import channels, templates
+from server.services.channels import Sender
+
+# Whoever starts a broadcast waits for the answer; a provider that takes longer counts as away.
+ASK_SECONDS: Final = 4.0
+LONGEST_REASON: Final = 300
+
+_BROADCAST = text("""
+    /* preflight.broadcast   From the row alone. */
+    SELECT id, business_id, channel_id, message, rate_limit, skipped_count, rejected_count,
+           total_recipients - processed_count - unknown_count AS waiting_count,
+           jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons
+      FROM whatsapp_broadcasts WHERE id = :broadcast_id
+""")
+
+_OPTED_OUT = text("""
+    /* preflight.opted_out
+       Why:  an opt-out does not reach into drafts; the start of the run looks once more, and skips them.
+       Cost: one index look-up for each suppression of the business, or each recipient, whichever are fewer. */
+    SELECT count(*) FROM suppressions s
+      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = :broadcast_id AND r.phone = s.phone
+     WHERE s.business_id = :business_id AND r.status = 'queued'
+""")
+
+_LACKING = text(r"""
+    /* preflight.lacking
+       Why:  a list is checked when it comes in; the template may have changed since, and rows may be older than that.
+       Cost: every waiting recipient of the broadcast once, a third of a second for a million. */
+    SELECT needed.name, count(*) AS people_count
+      FROM whatsapp_broadcast_recipients r CROSS JOIN unnest(CAST(:columns AS text[])) AS needed (name)
+     WHERE r.broadcast_id = :broadcast_id AND r.status = 'queued'
+       AND coalesce(r.variables ->> needed.name, '') !~ '\S'
+     GROUP BY needed.name
+""")
+
+_FIRST_LACKING = text(r"""
+    /* preflight.first_lacking   In the order of the list. */
+    SELECT row_number FROM whatsapp_broadcast_recipients
+     WHERE broadcast_id = :broadcast_id AND status = 'queued' AND row_number IS NOT NULL
+       AND coalesce(variables ->> CAST(:name AS text), '') !~ '\S'
+     ORDER BY id LIMIT :most
+""")
+
+_HAS_BEEN_HEARD = text("""
+    /* preflight.has_been_heard
+       Only a webhook makes a message delivered or read. Cost: the broadcasts of one business until one has such. */
+    SELECT EXISTS (SELECT FROM whatsapp_broadcasts
+                    WHERE business_id = :business_id AND channel_id = :channel_id
+                      AND (delivered_count > 0 OR read_count > 0))
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What only the network could tell."""
+
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookout:
+    """Asks WhatsApp and the media link. Holds no connection of the database while it waits for them."""
+
+    engine: AsyncEngine
+    configuration: Settings
+    vault: Vault
+
+    async def of_broadcast(self, broadcast_id: int) -> Outside:
+        """What stands around a broadcast. Raises `NotFound`."""
+        columns = (WhatsAppBroadcast.business_id, WhatsAppBroadcast.channel_id, WhatsAppBroadcast.message)
+        async with self.engine.connect() as connection:
+            row = (await connection.execute(select(*columns).where(WhatsAppBroadcast.id == broadcast_id))).one_or_none()
+        if row is None:
+            raise NotFound(f"There is no broadcast {broadcast_id}.")
+        return await self.of_message(row.business_id, row.channel_id, row.message)
+
+    async def of_message(self, business_id: int, channel_id: int | None, message: Mapping[str, Any]) -> Outside:
+        """What stands around a broadcast that is yet to be made. channel_id: None for the business's only one."""
+        async with self.engine.connect() as connection:
+            try:
+                chosen = await channels.choose(connection, business_id, channel_id)
+            except BadInput:
+                return Outside()  # `inspect`, or making the broadcast, says so
+            try:
+                sender = await channels.sender(connection, self.vault, chosen)
+            except BadInput as error:
+                return Outside((Finding(Level.ERROR, Code.CREDENTIALS, str(error)),))
+        return await self._ask(sender, message)
+
+    async def _ask(self, sender: Sender, message: Mapping[str, Any]) -> Outside:
+        async with WhatsAppClient(
+            self.configuration.graph_api_url,
+            self.configuration.graph_api_version,
+            request_timeout_seconds=ASK_SECONDS,
+        ) as client:
+            # Where the Cloud API itself is on this machine, the media may be there too: somebody develops.
+            may_ask = _anything if client.is_local else media_links.is_public
+            number, link = await asyncio.gather(_ask_number(client, sender), _ask_link(message, may_ask))
+        return Outside((*number, *link))
+
+
+async def _ask_number(client: WhatsAppClient, sender: Sender) -> list[Finding]:
+    try:
+        node = await client.phone_number(sender.phone_number_id, sender.token)
+    except ProviderRefuses as error:
+        return [of_refusal(error.refusal)]
+    except ProviderAway as error:
+        return [of_absence(str(error))]
+    return list(of_number(_state_of(node)))
+
+
+def _state_of(node: PhoneNumberNode) -> NumberState:
+    health = node.health_status
+    return NumberState(
+        status=node.status or "",
+        quality=node.quality_rating or "",
+        can_send=health.can_send_message if health is not None else "",
+        reasons=tuple(_reasons(health)) if health is not None else (),
+    )
+
+
+def _reasons(health: HealthStatus) -> Iterable[str]:
+    """Meta's own sentences on what keeps the number from sending, each with its full stop."""
+    for entity in health.entities:
+        said = [part for error in entity.errors for part in (error.error_description, error.possible_solution) if part]
+        for sentence in (*said, *entity.additional_info):
+            yield f"{sentence[:LONGEST_REASON].rstrip('. ')}."
+
+
+async def _ask_link(message: Mapping[str, Any], may_ask: Callable[[str], bool]) -> list[Finding]:
+    header = (message.get("template") or {}).get("header") or {}
+    for kind in MEDIA:
+        link = (header.get(kind) or {}).get("link")
+        if not link:
+            continue
+        value = Value.parse(str(link), is_url=True, is_free_text=True)
+        if value.columns:
+            return [of_personal_link(kind)]
+        url = msgspec.json.decode(value.render({}), type=str)
+        return list(of_link(kind, await media_links.ask(url, may_ask=may_ask)))
+    return []
+
+
+def _anything(_: str) -> bool:
+    return True
+
+
+# --- what the database says
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What all checks look at, read once.
+
+    channel_id: 0 where there is none to send from. plan: None where the message cannot be built. recipients: people who
+    would be sent to; opted_out_count: those of the list who would not. rate_per_second: 0 for no limit.
+    """
+
+    broadcast: Row[Any]
+    channel_id: int
+    rate_per_second: int
+    plan: MessagePlan | None
+    message_findings: tuple[Finding, ...]
+    recipients: int
+    opted_out_count: int
+
+
+async def inspect(connection: AsyncConnection, broadcast_id: int, outside: Outside) -> Report:
+    """Everything that can be known of a broadcast before it starts. Raises `NotFound`."""
+    subject = await _subject(connection, broadcast_id)
+    findings = list(outside.findings)
+    for check in CHECKS:
+        findings += [finding async for finding in check(connection, subject)]
+    return report(findings, subject.recipients, subject.rate_per_second)
+
+
+async def _subject(connection: AsyncConnection, broadcast_id: int) -> Subject:
+    broadcast = (await connection.execute(_BROADCAST, {"broadcast_id": broadcast_id})).one_or_none()
+    if broadcast is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    who = {"broadcast_id": broadcast_id, "business_id": broadcast.business_id}
+    opted_out_count = int(await connection.scalar(_OPTED_OUT, who) or 0)
+    channel_id, rate_per_second, plan = 0, 0, None
+    findings: list[Finding] = []
+    try:
+        channel_id = await channels.choose(connection, broadcast.business_id, broadcast.channel_id)
+    except BadInput as error:
+        findings += of_bad_input(Code.CHANNEL, error)
+    else:
+        channel = (
+            await connection.execute(select(Channel.waba_id, Channel.rate_per_second).where(Channel.id == channel_id))
+        ).one()
+        rate_per_second = min((rate for rate in (broadcast.rate_limit, channel.rate_per_second) if rate), default=0)
+        plan, about_message = await _plan(connection, broadcast, channel.waba_id)
+        findings += about_message
+    return Subject(
+        broadcast=broadcast,
+        channel_id=channel_id,
+        rate_per_second=rate_per_second,
+        plan=plan,
+        message_findings=tuple(findings),
+        recipients=broadcast.waiting_count - opted_out_count,
+        opted_out_count=broadcast.skipped_count + opted_out_count,
+    )
+
+
+async def _plan(
+    connection: AsyncConnection, broadcast: Row[Any], waba_id: str
+) -> tuple[MessagePlan | None, list[Finding]]:
+    """How the message is built, and what keeps it from being so. A template that is not approved is still looked at."""
+    findings: list[Finding] = []
+    try:
+        if "text" in broadcast.message:
+            return plan_text(broadcast.message), findings
+        template = await templates.find(connection, broadcast.business_id, waba_id, broadcast.message)
+    except BadInput as error:
+        return None, list(of_bad_input(Code.TEMPLATE_UNKNOWN, error))
+    findings += of_template(template.name, template.language, template.status, template.category)
+    try:
+        return plan_template(broadcast.message, template.components, template.parameter_format), findings
+    except BadInput as error:
+        return None, [*findings, *of_bad_input(Code.TEMPLATE_MISMATCH, error)]
+
+
+async def _check_people(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    for finding in of_people(subject.recipients, subject.opted_out_count):
+        yield finding
+
+
+async def _check_message(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    for finding in subject.message_findings:
+        yield finding
+
+
+async def _check_values(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    if subject.plan is None or not subject.plan.columns:
+        return
+    values = {"broadcast_id": subject.broadcast.id, "columns": list(subject.plan.columns)}
+    counted = {row.name: int(row.people_count) for row in await connection.execute(_LACKING, values)}
+    lacks = [
+        Lack(name, counted[name], await _first_rows(connection, subject.broadcast.id, name))
+        for name in subject.plan.columns
+        if name in counted
+    ]
+    for finding in of_values(lacks, subject.recipients):
+        yield finding
+
+
+async def _first_rows(connection: AsyncConnection, broadcast_id: int, name: str) -> tuple[int, ...]:
+    values = {"broadcast_id": broadcast_id, "name": name, "most": SHOWN_ROWS}
+    return tuple((await connection.scalars(_FIRST_LACKING, values)).all())
+
+
+async def _check_list(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    for finding in of_list(subject.broadcast.rejected_count, subject.broadcast.kept_reasons):
+        yield finding
+
+
+async def _check_webhook(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    which = {"business_id": subject.broadcast.business_id, "channel_id": subject.channel_id}
+    for finding in of_webhook(has_been_heard=bool(await connection.scalar(_HAS_BEEN_HEARD, which))):
+        yield finding
+
+
+async def _check_pace(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    for finding in of_pace(subject.recipients, subject.rate_per_second):
+        yield finding
+
+
+Check = Callable[[AsyncConnection, Subject], AsyncIterator[Finding]]
+# What else may stand in the way of a start (limits of the account, hours, cost) comes in here, as one more function.
+CHECKS: Final[tuple[Check, ...]] = (
+    _check_people,
+    _check_message,
+    _check_values,
+    _check_list,
+    _check_webhook,
+    _check_pace,
+)
