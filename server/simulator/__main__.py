@@ -2,18 +2,27 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from server.simulator.app import run
-from server.simulator.faults import Faults, faults_from_text
-from server.simulator.settings import CannotStart, SimulatorSettings
+from server.simulator.faults import faults_from_text
+from server.simulator.people import shares_from_text
+from server.simulator.settings import CannotStart, SimulatorSettings, callbacks_to
+from server.simulator.webhook_manners import manners_from_text
+
+T = TypeVar("T")
 
 
-def _faults(text: str) -> Faults:
-    try:
-        return faults_from_text(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def _read_by(reader: Callable[[str], T]) -> Callable[[str], T]:
+    def read(text: str) -> T:
+        try:
+            return reader(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 def _settings(arguments: list[str]) -> SimulatorSettings:
@@ -21,20 +30,27 @@ def _settings(arguments: list[str]) -> SimulatorSettings:
     parser = argparse.ArgumentParser(
         prog="python -m server.simulator", description="A WhatsApp Cloud API on localhost."
     )
-    parser.add_argument("--host", default=defaults.host)
-    parser.add_argument("--port", type=int, default=defaults.port, help="0 takes a free one")
-    parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--rate", type=float, default=defaults.rate, help="messages a second and number; 0: no limit")
-    parser.add_argument("--no-pair-limit", dest="pair_limit", action="store_false")
-    parser.add_argument("--token", help="the only bearer token that is taken")
-    parser.add_argument("--phone-number-id", help="the only number there is")
-    parser.add_argument("--waba-id", help="the only account there is")
-    parser.add_argument("--templates", type=Path, metavar="FILE", help="a JSON list of more templates")
-    parser.add_argument("--ledger", type=Path, metavar="FILE", help="keep the ledger in this file as well")
-    parser.add_argument("--not-on-whatsapp", type=float, default=0.0, metavar="SHARE", help="from 0 to 1")
-    parser.add_argument("--faults", type=_faults, default=defaults.faults, help="such as drop=0.01,latency_ms=300")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input ends")
-    return SimulatorSettings(**vars(parser.parse_args(arguments)))
+    add = parser.add_argument
+    add("--host", default=defaults.host)
+    add("--port", type=int, default=defaults.port, help="0 takes a free one")
+    add("--seed", type=int, default=defaults.seed)
+    add("--rate", type=float, default=defaults.rate, help="messages a second and number; 0: no limit")
+    add("--no-pair-limit", dest="pair_limit", action="store_false")
+    add("--token", help="the only bearer token that is taken")
+    add("--phone-number-id", help="the only number there is")
+    add("--waba-id", help="the only account there is")
+    add("--templates", type=Path, metavar="FILE", help="a JSON list of more templates")
+    add("--ledger", type=Path, metavar="FILE", help="keep the ledger in this file as well")
+    add("--not-on-whatsapp", type=float, default=0.0, metavar="SHARE", help="from 0 to 1")
+    add("--habits", type=_read_by(shares_from_text), default=defaults.habits, help="such as off=0.02,stop=0.01")
+    add("--webhook-url", action="append", default=[], metavar="URL", help="where webhooks go")
+    add("--app-secret", default="simulator", help="what webhooks are signed with")
+    add("--webhooks", type=_read_by(manners_from_text), default=defaults.webhooks, help="such as doubled=0.1,batch=9")
+    add("--time-scale", type=float, default=defaults.time_scale, help="3600 makes an hour a second")
+    add("--faults", type=_read_by(faults_from_text), default=defaults.faults, help="such as drop=0.01,latency_ms=300")
+    add("--until-stdin-closes", action="store_true", help="end when standard input ends")
+    chosen = vars(parser.parse_args(arguments))
+    return SimulatorSettings(callbacks=callbacks_to(chosen.pop("webhook_url"), chosen.pop("app_secret")), **chosen)
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from server.simulator.control import Control
 from server.simulator.errors import Refusal, error_response
 from server.simulator.faults import Fault, Weather
 from server.simulator.graph import Graph
+from server.simulator.happenings import Happenings
 from server.simulator.http import Connection, Exchange, response
 from server.simulator.ledger import Ledger
 from server.simulator.sending import Sending
@@ -43,9 +44,10 @@ class Simulator:
         self._ledger = _open_ledger(settings, lambda write: loop.call_soon(self._keep_books, write))
         self._weather = Weather(settings.faults, settings.seed)
         holds, waits = Holds(), Waits(loop)
-        self._sending = Sending(loop, self._world, self._ledger, self._weather, holds, waits)
+        self._happenings = Happenings(settings, loop, self._world, self._ledger, waits)
+        self._sending = Sending(loop, self._world, self._ledger, self._weather, holds, waits, self._happenings)
         self._graph = Graph(self._world, lambda: self.address)
-        self._control = Control(settings, self._world, self._ledger, self._weather, holds, waits)
+        self._control = Control(settings, self._world, self._ledger, self._weather, holds, waits, self._happenings)
         self._numbers_by_url: dict[bytes, str] = {}
         self.trouble: str | None = None
 
@@ -57,6 +59,7 @@ class Simulator:
         """Close every connection, answered or not, and the books."""
         for connection in list(self.connections):
             connection.close()
+        self._happenings.close()
         if self.trouble is None:
             self._ledger.close()
 

@@ -4,6 +4,8 @@
     GET  /_sim/ledger/accepted?after=&limit=  entries in order; after: the `n` of the last one seen
     GET  /_sim/ledger/refused                 the last refusals
     GET  /_sim/ledger/by-phone/{phone}        every message accepted for one person
+    GET  /_sim/ledger/statuses?after=&limit=  what became of each message, and what of it was acknowledged
+    GET  /_sim/ledger/said?after=&limit=      what people wrote, tapped and chose
     GET  /_sim/ledger/windows                 the pace; ?phone_number_id= of one number, ?after= behind one entry
     GET  /_sim/limits                         what was used of the 24-hour messaging limit
     GET, PUT /_sim/faults                     chance and orders (faults.py)
@@ -11,6 +13,12 @@
     GET  /_sim/holds                          how many are kept back; ?at_least=N&timeout_seconds=S waits
     POST /_sim/release                        give the answers that were kept back
     GET, PUT /_sim/world                      rate, limits, number, templates (world.py)
+    GET  /_sim/webhooks                       how each callback fares; ?idle=true&timeout_seconds=S waits for the last
+    PUT  /_sim/webhooks                       {"callbacks": [{"url": "http://…", "app_secret": "…"}], "manners": {…}}
+    GET  /_sim/people/{phone}                 what one person received and said
+    POST /_sim/people/{phone}/writes          {"text": "STOP", "context": true}: a person writes, now
+    POST /_sim/people/{phone}/taps            {"button": "Stop", "context": false}: taps a button
+    POST /_sim/people/{phone}/marketing       {"value": "stop"}: stops marketing in WhatsApp's own menu, or "resume"
     POST /_sim/reset                          everything as at the start, the ledger included
 
 Waiting answers with what is there when the time is up; the caller looks at the numbers. What is malformed is a 400
@@ -23,12 +31,13 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from server.simulator.control_life import LifeControl
 from server.simulator.faults import Faults, Weather
+from server.simulator.happenings import Happenings
 from server.simulator.http import Exchange, response
 from server.simulator.ledger import Ledger, windows
 from server.simulator.limits import MESSAGING_LIMIT_SECONDS, MESSAGING_LIMITS
 from server.simulator.settings import SimulatorSettings
-from server.simulator.validation import digits_of, wa_id_of
 from server.simulator.waits import Holds, Waits
 from server.simulator.world import World, WorldChange
 
@@ -51,13 +60,21 @@ class Wish(msgspec.Struct, frozen=True):
     at_least: Annotated[int, msgspec.Meta(ge=0)] = 0
     timeout_seconds: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_WAIT_SECONDS)] = 30.0
     phone_number_id: str | None = None
+    idle: bool = False
 
 
 class Control:
     """Answers `/_sim/`. One for each simulator."""
 
     def __init__(
-        self, settings: SimulatorSettings, world: World, ledger: Ledger, weather: Weather, holds: Holds, waits: Waits
+        self,
+        settings: SimulatorSettings,
+        world: World,
+        ledger: Ledger,
+        weather: Weather,
+        holds: Holds,
+        waits: Waits,
+        happenings: Happenings,
     ) -> None:
         self._settings = settings
         self._world = world
@@ -65,6 +82,8 @@ class Control:
         self._weather = weather
         self._holds = holds
         self._waits = waits
+        self._happenings = happenings
+        self._life = LifeControl(world, ledger, happenings)
 
     def answer(self, exchange: Exchange, method: str, path: list[str], query: dict[str, str]) -> None:
         """Answer one request, or keep it until what it waits for has happened."""
@@ -72,9 +91,21 @@ class Control:
             wish = msgspec.convert(query, Wish, strict=False)
             match (method, path):
                 case ("GET", ["ledger", "summary"]):
-                    self._wait(exchange, wish, lambda: len(self._ledger.accepted), self._summary)
+                    self._wait(exchange, wish, lambda: len(self._ledger.accepted) >= wish.at_least, self._summary)
+                case ("GET", ["webhooks"]):
+                    self._wait(
+                        exchange,
+                        wish,
+                        lambda: self._happenings.idle or not wish.idle,
+                        self._life.show_webhooks,
+                    )
                 case ("GET", ["holds"]):
-                    self._wait(exchange, wish, lambda: len(self._holds), lambda: {"held": len(self._holds)})
+                    self._wait(
+                        exchange,
+                        wish,
+                        lambda: len(self._holds) >= wish.at_least,
+                        lambda: {"held": len(self._holds)},
+                    )
                 case ("GET", _):
                     exchange.answer(_json(self._show(path, wish)))
                 case _:
@@ -84,10 +115,8 @@ class Control:
         except ValueError as error:  # msgspec.ValidationError is one
             exchange.answer(_json({"error": str(error)}, 400))
 
-    def _wait(self, exchange: Exchange, wish: Wish, count: Callable[[], int], show: Callable[[], object]) -> None:
-        self._waits.until(
-            lambda: count() >= wish.at_least, lambda: exchange.answer(_json(show())), wish.timeout_seconds
-        )
+    def _wait(self, exchange: Exchange, wish: Wish, condition: Callable[[], bool], show: Callable[[], object]) -> None:
+        self._waits.until(condition, lambda: exchange.answer(_json(show())), wish.timeout_seconds)
 
     def _show(self, path: list[str], wish: Wish) -> object:
         match path:
@@ -99,6 +128,8 @@ class Control:
                 return self._weather.faults
             case ["world"]:
                 return self._show_world()
+            case ["people", phone]:
+                return self._life.person(phone)
             case _:
                 raise LookupError
 
@@ -111,9 +142,14 @@ class Control:
             case ["refused"]:
                 return {"items": list(self._ledger.last_refused)[-wish.limit :]}
             case ["by-phone", phone]:
-                digits = digits_of(phone)
-                person = wa_id_of(digits) if digits is not None else phone
+                person = self._life.person_of(phone)
                 return {"items": [entry for entry in accepted if entry.wa_id == person]}
+            case ["statuses"]:
+                end = wish.after + wish.limit
+                items = self._life.statuses(wish.after, end)
+                return {"items": items, "next_after": end if end < len(accepted) else None}
+            case ["said"]:
+                return {"items": self._life.said(wish.after, wish.limit)}
             case ["windows"]:
                 return windows(
                     entry
@@ -142,12 +178,13 @@ class Control:
                 self._reset()
                 return self._summary()
             case _:
-                raise LookupError
+                return self._life.change(method, path, body)
 
     def _reset(self) -> None:
         self._holds.release()
         self._ledger.reset()
         self._world.reset()
+        self._happenings.reset()
         self._weather.begin_anew(self._settings.faults, self._settings.seed)
 
     def _summary(self) -> dict[str, Any]:
@@ -160,6 +197,7 @@ class Control:
             "requests": ledger.requests,
             "held": len(self._holds),
             "faults": dict(sorted(ledger.faults.items())),
+            **self._life.told(),
         }
 
     def _limits(self) -> dict[str, Any]:
@@ -178,7 +216,8 @@ class Control:
         return {
             "rate": world.rate,
             "pair_limit": world.pair_limit,
-            "not_on_whatsapp": world.people.not_on_whatsapp,
+            "not_on_whatsapp": world.people.shares.off,
+            "habits": dict(world.people.shares.given()),
             "status": world.status,
             "quality_rating": world.quality_rating,
             "messaging_limit": world.messaging_limit,

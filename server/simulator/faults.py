@@ -25,6 +25,8 @@ from typing import Annotated
 
 import msgspec
 
+from server.simulator.pairs_of_text import struct_from_text
+
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -78,10 +80,7 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def faults_from_text(text: str) -> Faults:
     """Read `drop=0.01,latency_ms=300` or the same as a JSON object. Raises ValueError with what is wrong."""
-    if text.lstrip().startswith("{"):
-        return msgspec.json.decode(text, type=Faults)
-    pairs = (piece.partition("=") for piece in text.split(",") if piece.strip())
-    return msgspec.convert({name.strip(): value.strip() for name, _, value in pairs}, Faults, strict=False)
+    return struct_from_text(text, Faults)
 
 
 class Mishap(msgspec.Struct, frozen=True):

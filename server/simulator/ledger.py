@@ -15,6 +15,8 @@ from typing import Final
 
 import msgspec
 
+from server.simulator.statuses import StatusBooks
+
 KEPT_REFUSALS: Final = 100_000
 """Refusals that can be looked at one by one; all of them are counted."""
 
@@ -87,6 +89,8 @@ class Ledger:
         self.requests = 0
         """Requests to send that were read in full, by this process."""
         self.faults: Counter[str] = Counter()
+        self.statuses = StatusBooks()
+        """What became of the messages, and what was heard of it. Not in the file."""
 
     def accept(self, entry: Accepted) -> None:
         """Write one message into the books."""

@@ -5,9 +5,6 @@ acceptance; the answer. A message is accepted when it is in the ledger, whether 
 """
 
 import asyncio
-import binascii
-import itertools
-import os
 import time
 from typing import Final
 
@@ -15,8 +12,10 @@ import msgspec
 
 from server.simulator.errors import BAD_GATEWAY, Refusal, error_response
 from server.simulator.faults import Fault, Mishap, Weather
+from server.simulator.happenings import Happenings
 from server.simulator.http import Exchange, response
 from server.simulator.ledger import Accepted, Ledger, Refused
+from server.simulator.people import ORDINARY, Habit
 from server.simulator.validation import Message, ReadMark, check
 from server.simulator.waits import Holds, Waits
 from server.simulator.world import BLOCKED_BY_STATUS, Number, World
@@ -37,6 +36,7 @@ class Sending:
         weather: Weather,
         holds: Holds,
         waits: Waits,
+        happenings: Happenings,
     ) -> None:
         self._loop = loop
         self._world = world
@@ -44,10 +44,10 @@ class Sending:
         self._weather = weather
         self._holds = holds
         self._waits = waits
-        # Ids must differ between two simulators of one seed, or a restarted one would hand out the same again. So must
-        # those before and after a reset: the ledger's `n` begins anew there.
-        self._process = os.urandom(4).hex().upper()
-        self._ids = itertools.count(1)
+        self._webhooks = happenings.webhooks
+        self._life = happenings.life
+        self._contents = happenings.contents
+        self._ids = happenings.ids
 
     def send(self, exchange: Exchange, number: Number) -> None:
         """Handle one request to send from this number."""
@@ -81,35 +81,55 @@ class Sending:
 
     def _accept(self, exchange: Exchange, number: Number, message: Message, mishap: Mishap | None) -> None:
         now = time.monotonic()
-        person = message.wa_id or message.to
-        self._check_number(number, message, person, now)
+        person = message.wa_id or self._world.people.behind(message.to)
+        habit = self._world.people.habit_of(person)
+        self._check_number(number, message, person, habit, now)
         number.throughput.take()
         if number.pairs is not None:
             number.pairs.take(person, now)
         n = len(self._ledger.accepted) + 1
-        message_id = self._message_id(person)
-        self._ledger.accept(
-            Accepted(
-                n,
-                message_id,
-                message.to,
-                person,
-                message.opaque,
-                number.id,
-                message.type,
-                message.template,
-                message.language,
-                now,
-                time.time(),
-            )
+        message_id = self._ids.next_for(person)
+        entry = Accepted(
+            n,
+            message_id,
+            message.to,
+            person,
+            message.opaque,
+            number.id,
+            message.type,
+            message.template,
+            message.language,
+            now,
+            time.time(),
         )
+        self._ledger.accept(entry)
+        self._contents.keep(n, exchange.body)
         answer = _accepted(message, message_id)
+        early = None
+        if self._webhooks.wanted or habit is not ORDINARY:
+            early = self._live(entry, habit, may_be_early=mishap is None)
+        if early is not None:
+            status = early
+            self._ledger.when_written(
+                lambda: self._webhooks.tell_before(status, lambda: self._give(exchange, answer, None))
+            )
+        else:
+            self._give(exchange, answer, mishap)
+
+    def _live(self, entry: Accepted, habit: Habit, *, may_be_early: bool) -> int | None:
+        """The message begins its life. Returns the status that must be told before the answer, if there is one."""
+        marketing = self._world.is_marketing(entry.template, entry.language)
+        code = self._world.people.failure(entry.wa_id, habit, marketing=marketing)
+        return self._life.begin(entry, habit, code, may_be_early=may_be_early)
+
+    def _give(self, exchange: Exchange, answer: bytes, mishap: Mishap | None) -> None:
+        """Give the answer to an accepted message, unless it goes astray or is kept back."""
         if mishap is not None:
             self._mislay(exchange, answer, mishap)
         elif not (self._holds.active and self._holds.keeps(exchange, answer)):
             self._answer(exchange, answer)
 
-    def _check_number(self, number: Number, message: Message, person: str, now: float) -> None:
+    def _check_number(self, number: Number, message: Message, person: str, habit: Habit, now: float) -> None:
         """Limits and people. Raises Refusal; nothing is taken from a limit then."""
         code = BLOCKED_BY_STATUS.get(self._world.status)
         if code is not None:
@@ -124,7 +144,9 @@ class Sending:
                 "Message failed to send because there were too many messages sent from this phone number "
                 "to the same phone number in a short period of time.",
             )
-        code = self._world.people.refusal(person)
+        if habit is ORDINARY:
+            return
+        code = self._world.people.refusal(person, habit, webhook=self._webhooks.wanted)
         if code is not None:
             raise Refusal(code, f"The message could not be delivered to {message.to}")
 
@@ -163,17 +185,6 @@ class Sending:
 
     def _note(self, code: int, details: str, to: str | None, number_id: str) -> None:
         self._ledger.refuse(Refused(code, to, number_id, details, time.time()))
-
-    def _message_id(self, person: str) -> str:
-        """An id made as WhatsApp makes them: base64 around the person and a number of its own."""
-        who = person.encode()
-        packed = b"\x1c\x18%c%b\x15\x02\x00\x11\x18\x12%b%010X\x00" % (
-            len(who),
-            who,
-            self._process.encode(),
-            next(self._ids),
-        )
-        return "wamid." + binascii.b2a_base64(packed, newline=False).decode()
 
 
 def _later(loop: asyncio.AbstractEventLoop, seconds: float, exchange: Exchange, http_response: bytes) -> None:

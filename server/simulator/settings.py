@@ -1,10 +1,13 @@
 """What a simulator is started with. Everything here can be given on the command line."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.simulator.faults import Faults
+from server.simulator.people import Shares
+from server.simulator.webhook_manners import Callback, Manners
 
 
 class CannotStart(Exception):
@@ -36,7 +39,15 @@ class SimulatorSettings:
     """Where the ledger is kept as well, one JSON object a line; a simulator started on it again goes on from there."""
     not_on_whatsapp: float = 0.0
     """The share of people, from 0 to 1, who are not on WhatsApp (131026), chosen by the seed and the number."""
+    habits: Shares = field(default_factory=Shares)
+    """The shares of people with other habits, chosen likewise."""
     faults: Faults = field(default_factory=Faults)
+    callbacks: tuple[Callback, ...] = ()
+    """Where webhooks go; without any there are none."""
+    webhooks: Manners = field(default_factory=Manners)
+    """How they are delivered."""
+    time_scale: float = 1.0
+    """How many times faster than Meta's hours and days pass: the back-off of webhooks, pauses, limits of a day."""
     until_stdin_closes: bool = False
     """End when standard input ends, so that a simulator never outlives the test that started it."""
 
@@ -50,3 +61,13 @@ class SimulatorSettings:
             raise CannotStart(
                 f"the share of people who are not on WhatsApp must be from 0 to 1, not {self.not_on_whatsapp}"
             )
+        if not 0 < self.time_scale < math.inf:
+            raise CannotStart(f"the time scale must be above 0, 3600 is an hour a second, not {self.time_scale}")
+
+
+def callbacks_to(urls: Iterable[str], app_secret: str) -> tuple[Callback, ...]:
+    """Callbacks at these URLs, signed with one secret. Raises CannotStart where a URL is none."""
+    try:
+        return tuple(Callback(url, app_secret) for url in urls)
+    except ValueError as error:
+        raise CannotStart(str(error)) from error

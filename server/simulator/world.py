@@ -13,7 +13,7 @@ import msgspec
 from server.simulator.errors import Refusal, no_such_object
 from server.simulator.faults import Probability
 from server.simulator.limits import PairLimit, Throughput
-from server.simulator.people import People
+from server.simulator.people import People, Shares
 from server.simulator.settings import CannotStart, SimulatorSettings
 from server.simulator.templates import Template, TemplateBook, builtin_nodes, read_nodes
 
@@ -39,6 +39,8 @@ class WorldChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: Annotated[float, msgspec.Meta(ge=0)] | None = None
     pair_limit: bool | None = None
     not_on_whatsapp: Probability | None = None
+    habits: Shares | None = None
+    """The shares of all habits; those that are left out are 0."""
     status: str | None = None
     quality_rating: str | None = None
     messaging_limit: str | None = None
@@ -64,6 +66,9 @@ class World:
 
     def __init__(self, settings: SimulatorSettings) -> None:
         self._settings = settings
+        self.seed = settings.seed
+        self.time_scale = settings.time_scale
+        self.waba_id = settings.waba_id or DEFAULT_WABA_ID
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -73,13 +78,13 @@ class World:
         self.status = "CONNECTED"
         self.quality_rating = "GREEN"
         self.messaging_limit = "TIER_UNLIMITED"
-        self.people = People(settings.seed, settings.not_on_whatsapp)
+        self.people = People(settings.seed, _shares(settings))
         self.templates = _templates_of(settings)
         self.numbers: dict[str, Number] = {}
         self.accounts: set[str] = set()
         self.subscribed = False
         self.number(settings.phone_number_id or DEFAULT_PHONE_NUMBER_ID)
-        self.check_account(settings.waba_id or DEFAULT_WABA_ID)
+        self.check_account(self.waba_id)
 
     def reset(self) -> None:
         """Everything as it was at the start."""
@@ -99,6 +104,13 @@ class World:
         if self._settings.waba_id not in {None, waba_id}:
             raise no_such_object(waba_id, verb="get")
         self.accounts.add(waba_id)
+
+    def is_marketing(self, template: str | None, language: str | None) -> bool:
+        """Whether a message with this template is marketing; one without a template is not."""
+        if template is None or language is None:
+            return False
+        found = self.templates.get(template, language)
+        return found is not None and found.category == "MARKETING"
 
     def check_token(self, authorization: bytes) -> None:
         """Whether the request may act for the business. Refusal 104 without a token, 190 with a wrong one."""
@@ -120,8 +132,10 @@ class World:
             value = getattr(change, name)
             if value is not None:
                 setattr(self, name, value)
+        shares = change.habits or self.people.shares
         if change.not_on_whatsapp is not None:
-            self.people.not_on_whatsapp = change.not_on_whatsapp
+            shares = msgspec.convert({**msgspec.to_builtins(shares), "off": change.not_on_whatsapp}, Shares)
+        self.people.shares = shares
         for number in self.numbers.values():
             number.throughput.rate = self.rate
             if change.pair_limit is not None:
@@ -133,6 +147,16 @@ class World:
             for template in self.templates
             if template.name == change.name and change.language in {None, template.language}
         ]
+
+
+def _shares(settings: SimulatorSettings) -> Shares:
+    """The shares of all habits; `not_on_whatsapp` is one of them by another name."""
+    try:
+        return msgspec.convert(
+            {**msgspec.to_builtins(settings.habits), "off": settings.habits.off + settings.not_on_whatsapp}, Shares
+        )
+    except msgspec.ValidationError as error:
+        raise CannotStart(f"not-on-whatsapp and habits: {error}") from error
 
 
 def _templates_of(settings: SimulatorSettings) -> TemplateBook:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.simulator.receiver import SECRET, Receiver, a_receiver
 from tests.support.simulator import Simulator
 
 NUMBER = "106540352242922"
@@ -46,6 +47,15 @@ def simulator(shared: Simulator) -> Simulator:
     """The simulator as at its start."""
     shared.reset()
     return shared
+
+
+@pytest.fixture
+def receiver(simulator: Simulator) -> Iterator[Receiver]:
+    """Somebody who receives the simulator's webhooks."""
+    with a_receiver() as listening:
+        simulator.call_back(listening.url, SECRET)
+        yield listening
+        simulator.reset()
 
 
 def send(simulator: Simulator, body: object = None, token: str | None = "t") -> tuple[int, Any]:

@@ -155,6 +155,59 @@ class Simulator:
         """Change the rate, the number, a template: `world(templates=[{"name": "…", "status": "PAUSED"}])`."""
         return self._send("PUT", "/_sim/world", change)
 
+    # Webhooks, and what people do
+
+    def call_back(self, url: str, app_secret: str, **manners: object) -> None:
+        """Bring webhooks to this URL from now on, in these manners (webhook_manners.py) and no others."""
+        self.webhooks(callbacks=[{"url": url, "app_secret": app_secret}], manners=manners)
+
+    def webhooks(self, **order: object) -> dict[str, Any]:
+        """Other `callbacks` or other `manners`."""
+        return self._send("PUT", "/_sim/webhooks", order)
+
+    def manners(self, **manners: object) -> None:
+        """Deliver webhooks in these manners and no others: `manners(batch=1, doubled=0.5)`."""
+        self.webhooks(manners=manners)
+
+    def wait_until_told(self, timeout_seconds: float = 50) -> dict[str, Any]:
+        """How the callbacks fare, once everything has happened and was acknowledged. TimeoutError where it was not."""
+        found = self._get("/_sim/webhooks", idle="true", timeout_seconds=timeout_seconds)
+        if not found["idle"]:
+            raise TimeoutError(f"not everything was acknowledged after {timeout_seconds} s: {found['callbacks']}")
+        return found
+
+    def statuses(self) -> list[dict[str, Any]]:
+        """Every accepted message, what it had and what was acknowledged: `message_id produced acknowledged code`."""
+        entries: list[dict[str, Any]] = []
+        after: int | None = 0
+        while after is not None:
+            page = self._get("/_sim/ledger/statuses", after=after, limit=10_000)
+            entries += page["items"]
+            after = page["next_after"]
+        return entries
+
+    def acknowledged(self) -> dict[str, int]:
+        """Messages by how far the other side knows them: `sent delivered read failed`, each message counted once."""
+        counts: dict[str, int] = self.summary()["acknowledged"]
+        return counts
+
+    def said(self) -> list[dict[str, Any]]:
+        """What people wrote, tapped and chose: `wa_id type text payload context_id acknowledged`."""
+        items: list[dict[str, Any]] = self._get("/_sim/ledger/said", limit=10_000)["items"]
+        return items
+
+    def writes(self, phone: str, text: str, **more: object) -> dict[str, Any]:
+        """A person writes, now. `context=True` answers the last message; `hidden=True` tells no phone number."""
+        return self._send("POST", f"/_sim/people/{phone}/writes", {"text": text, **more})
+
+    def taps(self, phone: str, button: str, **more: object) -> dict[str, Any]:
+        """A person taps a button, now. `context=False`: the webhook does not say of which message."""
+        return self._send("POST", f"/_sim/people/{phone}/taps", {"button": button, **more})
+
+    def chooses(self, phone: str, value: str) -> dict[str, Any]:
+        """A person stops marketing in WhatsApp's own menu ("stop"), or resumes it ("resume")."""
+        return self._send("POST", f"/_sim/people/{phone}/marketing", {"value": value})
+
     def reset(self) -> None:
         """Everything as at the start, the ledger included."""
         self._send("POST", "/_sim/reset")
