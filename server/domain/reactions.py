@@ -142,7 +142,7 @@ REACTIONS: Final[Mapping[int, Reaction]] = {
     131045: _CHANNEL_CREDENTIALS,
     131047: _FAIL,
     131048: Stop(Scope.CHANNEL, PauseReason.QUALITY),
-    131049: Defer((_DAY_SECONDS,)),  # once, a day later: an earlier retry lengthens the block
+    131049: Defer((_DAY_SECONDS, _DAY_SECONDS)),  # twice, a day later: an earlier retry lengthens the block
     131050: Fail(suppress=True),
     131051: _BREAKER,
     131052: _BREAKER,

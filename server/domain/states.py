@@ -66,6 +66,9 @@ class Move(StrEnum):
 
     SCHEDULE = "be scheduled"
     UNSCHEDULE = "be taken off its schedule"
+    REOPEN = "go on"
+    CORRECT_PARTIAL = "be found partial"
+    CORRECT_COMPLETE = "be found complete"
     QUEUE = "be started"
     RUN = "be run"
     YIELD = "yield its run"
@@ -109,6 +112,10 @@ RULES: Final[Mapping[Move, Rule]] = {
     Move.COMPLETE: _rule(_S.COMPLETED, _S.RUNNING, _S.SETTLING),
     Move.FINISH_PARTIAL: _rule(_S.PARTIAL, _S.RUNNING, _S.SETTLING),
     Move.FAIL: _rule(_S.FAILED, _S.QUEUED, _S.RUNNING, _S.PAUSED, _S.SETTLING),
+    # After its end, by what WhatsApp said later: somebody may be sent to again, or the ending is another one.
+    Move.REOPEN: _rule(_S.QUEUED, _S.SETTLING, _S.COMPLETED, _S.PARTIAL),
+    Move.CORRECT_PARTIAL: _rule(_S.PARTIAL, _S.COMPLETED),
+    Move.CORRECT_COMPLETE: _rule(_S.COMPLETED, _S.PARTIAL),
     Move.CANCEL: _rule(_S.CANCELLED, _S.DRAFT, _S.SCHEDULED, _S.QUEUED, _S.RUNNING, _S.PAUSED),
 }
 
@@ -124,6 +131,7 @@ def allows(move: Move, status: BroadcastStatus) -> bool:
 
 
 R = RecipientStatus
+_ACCEPTED = (R.SENT, R.DELIVERED, R.READ)
 RECIPIENT_MOVES: Final[frozenset[tuple[RecipientStatus, RecipientStatus]]] = frozenset(
     {
         (R.QUEUED, R.SENDING),
@@ -135,20 +143,27 @@ RECIPIENT_MOVES: Final[frozenset[tuple[RecipientStatus, RecipientStatus]]] = fro
         (R.SENDING, R.CANCELLED),  # claimed, looked at again, and never sent
         (R.SENDING, R.SKIPPED),
         (R.SENDING, R.UNKNOWN),
+        (R.SENDING, R.DELIVERED),  # the status was quicker than our own record
+        (R.SENDING, R.READ),
         (R.SENT, R.DELIVERED),
         (R.SENT, R.READ),
         (R.SENT, R.FAILED),
+        (R.SENT, R.QUEUED),  # WhatsApp took it, could not deliver it, and may be asked again later
         (R.DELIVERED, R.READ),
+        (R.DELIVERED, R.FAILED),
+        (R.READ, R.FAILED),
         (R.UNKNOWN, R.SENT),
         (R.UNKNOWN, R.DELIVERED),
         (R.UNKNOWN, R.READ),
         (R.UNKNOWN, R.FAILED),
         (R.UNKNOWN, R.QUEUED),  # only by evidence, by the `resend` policy, or by a person
+        # A status tells that the message of an earlier attempt was accepted, whatever the row thought of it.
+        *((before, after) for before in (R.QUEUED, R.FAILED, R.CANCELLED, R.SKIPPED) for after in _ACCEPTED),
     }
 )
 
 # What each recipient status adds to on the broadcast row. `queued` and `sending` make up the rest of the total.
-COUNTED_AS_SENT: Final = frozenset({R.SENT, R.DELIVERED, R.READ})
+COUNTED_AS_SENT: Final = frozenset(_ACCEPTED)
 
 
 def ending_of(sent: int, failed: int) -> Move:
