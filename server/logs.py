@@ -16,6 +16,8 @@ from server.config import LogFormat
 class Event(StrEnum):
     """Subject, and what became of it."""
 
+    WEBHOOK_ERROR = "WEBHOOK ERROR"  # a body that could not be applied; it is put aside, and nothing else is lost
+    WEBHOOKS_WAIT = "WEBHOOKS WAIT"  # + error: they are committed, and applied when the database is back
     BROADCAST_START = "BROADCAST START"  # business_id broadcast_id run_epoch remaining_count
     BROADCAST_PROGRESS = "BROADCAST PROGRESS"  # + processed_count total_recipients rate
     BROADCAST_NOT_STARTED = "BROADCAST NOT STARTED"  # + status: the hint was late

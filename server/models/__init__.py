@@ -11,18 +11,32 @@ from server.models.broadcasts import (
 )
 from server.models.businesses import ApiKey, Business, User
 from server.models.channels import Channel, Template
+from server.models.webhooks import (
+    AccountUpdate,
+    ConsentChange,
+    InboundMessage,
+    MessageStatus,
+    WebhookBody,
+    WebhookOddity,
+)
 
 __all__ = [
+    "AccountUpdate",
     "ApiKey",
     "Base",
     "BroadcastEvent",
     "BulkGateRow",
     "Business",
     "Channel",
+    "ConsentChange",
     "IdempotencyKey",
+    "InboundMessage",
+    "MessageStatus",
     "Suppression",
     "Template",
     "User",
+    "WebhookBody",
+    "WebhookOddity",
     "WhatsAppBroadcast",
     "WhatsAppBroadcastRecipient",
 ]

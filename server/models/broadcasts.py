@@ -42,6 +42,7 @@ class WhatsAppBroadcast(Base):
     cancelled_count: Mapped[int] = mapped_column(server_default="0")
     skipped_count: Mapped[int] = mapped_column(server_default="0")
     unknown_count: Mapped[int] = mapped_column(server_default="0")
+    replied_count: Mapped[int] = mapped_column(server_default="0")  # people who answered
 
     # The cursor: every recipient with a smaller or equal id was claimed at least once.
     last_processed_recipient_id: Mapped[int] = mapped_column(server_default="0")
@@ -90,6 +91,11 @@ class WhatsAppBroadcastRecipient(Base):
     delivered_at: Mapped[datetime | None]
     read_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
+    claimed_at: Mapped[datetime | None]  # of the last claim: a request left soon after, if it left
+    heard_at: Mapped[datetime | None]  # when the first status of a message to this person came by webhook
+    replied_at: Mapped[datetime | None]
+    price_category: Mapped[str | None]  # as WhatsApp says it bills: marketing, utility …
+    price_type: Mapped[str | None]  # regular, free_customer_service, free_entry_point
 
 
 class BroadcastEvent(Base):

@@ -1,6 +1,7 @@
 """A business, the people who sign in for it, and the keys that programs use."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
@@ -17,6 +18,8 @@ class Business(Base):
     name: Mapped[str]
     unknown_policy: Mapped[str] = mapped_column(server_default="evidence")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    stop_words: Mapped[list[Any]] = mapped_column(server_default="[]")  # beside those of every language
+    start_words: Mapped[list[Any]] = mapped_column(server_default="[]")
 
 
 class User(Base):

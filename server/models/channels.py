@@ -24,6 +24,7 @@ class Channel(Base):
     verify_token_encrypted: Mapped[str]
     rate_per_second: Mapped[int] = mapped_column(server_default="80")  # messages per second; 0: no limit of ours
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_status_at: Mapped[datetime | None]  # when a status last came by webhook: whether the line is open
 
 
 class Template(Base):

@@ -87,7 +87,6 @@ ALTER TABLE whatsapp_broadcasts
     ADD COLUMN IF NOT EXISTS name TEXT,
     ADD COLUMN IF NOT EXISTS message JSONB NOT NULL DEFAULT '{}',
     ADD COLUMN IF NOT EXISTS default_country TEXT,
-    ADD COLUMN IF NOT EXISTS retry_of BIGINT,
     ADD COLUMN IF NOT EXISTS rate_limit BIGINT CHECK (rate_limit >= 0),
     ADD COLUMN IF NOT EXISTS status TEXT NOT NULL DEFAULT 'draft',
     ADD COLUMN IF NOT EXISTS pause_reason TEXT,
@@ -133,7 +132,6 @@ ALTER TABLE whatsapp_broadcast_recipients
     ADD COLUMN IF NOT EXISTS claim_number INTEGER NOT NULL DEFAULT 0,
     ADD COLUMN IF NOT EXISTS next_attempt_at TIMESTAMPTZ,
     ADD COLUMN IF NOT EXISTS unknown_at TIMESTAMPTZ,
-    ADD COLUMN IF NOT EXISTS was_unknown BOOLEAN NOT NULL DEFAULT false,
     ADD COLUMN IF NOT EXISTS message_id TEXT,
     ADD COLUMN IF NOT EXISTS error_code INTEGER,
     ADD COLUMN IF NOT EXISTS error_message TEXT,
@@ -241,7 +239,6 @@ ALTER TABLE whatsapp_broadcasts
 -- that a run writes.
 ALTER TABLE whatsapp_broadcasts SET (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS whatsapp_broadcasts_by_business ON whatsapp_broadcasts (business_id, id);
-CREATE INDEX IF NOT EXISTS whatsapp_broadcasts_retries ON whatsapp_broadcasts (retry_of) WHERE retry_of IS NOT NULL;
 
 ALTER TABLE whatsapp_broadcast_recipients
     ALTER COLUMN business_id SET NOT NULL,
