@@ -12,12 +12,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server import problems, routes_channels, routes_health, routes_templates, routes_whatsapp
+from server import problems, routes_channels, routes_health, routes_templates, routes_webhooks, routes_whatsapp
 from server.addresses import addresses, vault
 from server.config import Settings, settings
 from server.database import async_engine
 from server.jobs.queues import broadcasts_queue
 from server.metrics import REQUEST_SECONDS, REQUESTS
+from server.routes_webhooks import open_door
+from server.services.channel_directory import ChannelDirectory
+from server.services.webhooks import WebhookDesk
 from server.uploads import is_csv
 from server.web_resources import WebResources
 
@@ -50,7 +53,11 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
                 retry=None,
             )
             stack.callback(connection.close)
-            app.state.resources = WebResources(chosen, engine, broadcasts_queue(connection), connection, vault(chosen))
+            keys = vault(chosen)
+            directory = ChannelDirectory(engine, keys)
+            desk = WebhookDesk(engine, directory, max_attempts=chosen.max_attempts)
+            app.state.webhooks = await stack.enter_async_context(open_door(found.database_url, directory, desk))
+            app.state.resources = WebResources(chosen, engine, broadcasts_queue(connection), connection, keys)
             yield
 
     app = FastAPI(
@@ -67,6 +74,7 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_templates.router)
     app.include_router(api)
     app.include_router(routes_health.router)
+    app.router.routes.extend(routes_webhooks.routes)
     app.add_middleware(_Door)
     plain_openapi = app.openapi
     app.openapi = lambda: problems.describe(plain_openapi())  # type: ignore[method-assign]

@@ -21,6 +21,7 @@ from psycopg import AsyncConnection
 
 from server.database import plain_connection
 from server.domain.breakers import Breaker, Outage, Pauses
+from server.domain.callbacks import write_callback
 from server.domain.decisions import (
     BreakerCandidate,
     Decision,
@@ -280,7 +281,8 @@ class BroadcastWorker:
             )
             return
         do = self._do
-        body = do.plan.render(recipient.phone, recipient.variables, f"b{do.run.broadcast_id}:r{recipient.id}")
+        callback = write_callback(do.run.broadcast_id, recipient.id, recipient.claim_number)
+        body = do.plan.render(recipient.phone, recipient.variables, callback)
         try:
             outcome = await self._client.send(do.phone_number_id, do.token, body)
         except asyncio.CancelledError:

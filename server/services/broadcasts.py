@@ -21,7 +21,7 @@ _MAKE = text("""
     WITH before AS (SELECT id, status FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE)
     UPDATE whatsapp_broadcasts b
        SET status = :to, pause_reason = :pause_reason, status_detail = :detail, resume_at = :resume_at,
-           completed_at = CASE WHEN :is_final THEN clock_timestamp() ELSE b.completed_at END,
+           completed_at = CASE WHEN :is_final THEN coalesce(b.completed_at, clock_timestamp()) END,
            scheduled_at = coalesce(CAST(:scheduled_at AS timestamptz), b.scheduled_at)
       FROM before
      WHERE b.id = before.id AND b.status = ANY(:allowed_from)

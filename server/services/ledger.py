@@ -43,7 +43,8 @@ CLAIM: Final = """
          ORDER BY r.id LIMIT %(wanted)s - (SELECT count(*) FROM waiting)
     ), claimed AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET status = 'sending', attempts = r.attempts + 1, claim_number = r.claim_number + 1
+           SET status = 'sending', attempts = r.attempts + 1, claim_number = r.claim_number + 1,
+               claimed_at = clock_timestamp()
           FROM run
          WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM waiting UNION ALL SELECT id FROM fresh)
            AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
@@ -252,7 +253,7 @@ async def within(connection: AsyncConnection, statement: str, values: dict[str, 
     assert isinstance(driver, PlainConnection)
     async with driver.cursor() as cursor:
         await cursor.execute(statement, values)
-        return await cursor.fetchall()
+        return await cursor.fetchall() if cursor.description else []
 
 
 class RunKey(NamedTuple):

@@ -10,11 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts
+from server.services import broadcasts, unknowns
 
 RETENTION_OF_KEYS_HOURS = 24
-# One round settles at most so many unknowns of one broadcast in one statement; the next goes on.
-SETTLE_MOST = 10_000
+# Statuses and oddities are kept so long; what they changed stays in the rows.
+RETENTION_OF_STATUSES_DAYS = 90
 
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
@@ -54,44 +54,6 @@ _TO_RUN = text("""
      ORDER BY b.business_id, (b.status = 'running') DESC, b.started_at NULLS LAST, b.id
 """)
 
-_SETTLE = text("""
-    /* steward.settle
-       Why:  until statuses come in by webhook, silence cannot be read: whoever is unknown for longer than the grace
-             period is `failed`, with a reason that says so, and is never sent to again.
-       Lock: the broadcast, then its recipients. Cost: the unknown ones, by their partial index. */
-    WITH run AS (
-        SELECT id FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE
-    ), due AS (
-        SELECT r.id FROM whatsapp_broadcast_recipients r
-         WHERE r.broadcast_id = :broadcast_id
-           AND r.unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND r.status = 'unknown'
-         LIMIT :most
-    ), settled AS (
-        UPDATE whatsapp_broadcast_recipients r
-           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, was_unknown = true,
-               error_message = :reason
-          FROM run
-         WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM due) AND r.status = 'unknown'
-        RETURNING 1
-    )
-    UPDATE whatsapp_broadcasts b
-       SET unknown_count = b.unknown_count - (SELECT count(*) FROM settled),
-           failed_count = b.failed_count + (SELECT count(*) FROM settled),
-           processed_count = b.processed_count + (SELECT count(*) FROM settled)
-      FROM run WHERE b.id = run.id
-    RETURNING (SELECT count(*) FROM settled)
-""")
-UNKNOWN_REASON = (
-    "Nobody knows whether WhatsApp accepted this message: its answer never came. "
-    "It was not sent again, so that nobody gets it twice."
-)
-
-_WITH_UNKNOWNS_DUE = text("""
-    /* steward.with_unknowns_due   Cost: the unknown ones past grace. */
-    SELECT DISTINCT broadcast_id FROM whatsapp_broadcast_recipients
-     WHERE unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND status = 'unknown'
-""")
-
 _SETTLED = text("""
     /* steward.settled */
     SELECT id, sent_count, failed_count FROM whatsapp_broadcasts
@@ -101,6 +63,18 @@ _SETTLED = text("""
 _FORGET_KEYS = text("""
     /* steward.forget_keys */
     DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - :hours * interval '1 hour'
+""")
+
+
+_FORGET_STATUSES = text("""
+    /* steward.forget_statuses Cost: ten thousand a round at most; a BRIN index finds them. */
+    DELETE FROM message_statuses WHERE ctid IN (
+        SELECT ctid FROM message_statuses WHERE received_at < clock_timestamp() - :days * interval '1 day' LIMIT 10000)
+""")
+
+_FORGET_ODDITIES = text("""
+    /* steward.forget_oddities */
+    DELETE FROM webhook_oddities WHERE received_at < clock_timestamp() - :days * interval '1 day'
 """)
 
 
@@ -148,10 +122,13 @@ async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
     for broadcast_id in to_cancel:
         async with engine.begin() as connection:
             done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
-    await _settle(engine, policy, done)
+    patience = unknowns.Patience(policy.unknown_grace_seconds, policy.unknown_max_wait_seconds)
+    done.settled_count = await unknowns.settle(engine, patience)
     await _end_settled(engine, done)
     async with engine.begin() as connection:
         await connection.execute(_FORGET_KEYS, {"hours": RETENTION_OF_KEYS_HOURS})
+        for statement in (_FORGET_STATUSES, _FORGET_ODDITIES):
+            await connection.execute(statement, {"days": RETENTION_OF_STATUSES_DAYS})
     async with engine.connect() as connection:
         done.broadcast_ids = list(await connection.scalars(_TO_RUN))
     return done
@@ -167,16 +144,6 @@ async def _start_and_resume(engine: AsyncEngine, done: Round) -> None:
                 done.started_count += await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
             elif status == BroadcastStatus.PAUSED:
                 done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
-
-
-async def _settle(engine: AsyncEngine, policy: Policy, done: Round) -> None:
-    grace = {"grace_seconds": policy.unknown_grace_seconds}
-    async with engine.connect() as connection:
-        broadcast_ids = list(await connection.scalars(_WITH_UNKNOWNS_DUE, grace))
-    for broadcast_id in broadcast_ids:
-        values = {"broadcast_id": broadcast_id, "most": SETTLE_MOST, "reason": UNKNOWN_REASON, **grace}
-        async with engine.begin() as connection:
-            done.settled_count += int(await connection.scalar(_SETTLE, values) or 0)
 
 
 async def _end_settled(engine: AsyncEngine, done: Round) -> None:

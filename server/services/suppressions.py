@@ -42,6 +42,12 @@ _SKIP = text("""
 """)
 
 
+_ALLOW = text("""
+    /* suppressions.allow */
+    DELETE FROM suppressions WHERE business_id = :business_id AND phone = :phone
+""")
+
+
 async def suppress(connection: AsyncConnection, business_id: int, phone: str, reason: str) -> None:
     """Send nothing more to this person, from the commit of the caller's transaction on.
 
@@ -51,3 +57,8 @@ async def suppress(connection: AsyncConnection, business_id: int, phone: str, re
     await connection.execute(_SUPPRESS, {"business_id": business_id, "phone": phone, "reason": reason})
     await connection.execute(_SKIP, {"business_id": business_id, "phone": phone, "live": _REACHED})
     await opted_out(connection, business_id, phone)
+
+
+async def allow(connection: AsyncConnection, business_id: int, phone: str) -> None:
+    """Take a person off the list again, for broadcasts from now on: who was skipped stays skipped."""
+    await connection.execute(_ALLOW, {"business_id": business_id, "phone": phone})

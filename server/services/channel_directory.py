@@ -1,0 +1,104 @@
+"""Whose webhook is it? The numbers with their app secrets, decrypted once and kept for a few seconds."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from server.domain.errors import BadInput
+from server.models import Channel
+from server.secrets import Vault
+
+KEPT_SECONDS: Final = 10.0
+# Whoever knocks with wrong signatures must not have the table read for every knock.
+NOT_AGAIN_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A number, as far as webhooks have to do with it."""
+
+    channel_id: int
+    business_id: int
+    phone_number_id: str
+    waba_id: str
+    app_secret: str
+    verify_token: str
+
+
+async def load(connection: AsyncConnection, vault: Vault) -> list[Known]:
+    """Every number whose secrets can be read; one whose key is gone is left out, and can prove nothing."""
+    columns = (
+        Channel.id,
+        Channel.business_id,
+        Channel.phone_number_id,
+        Channel.waba_id,
+        Channel.app_secret_encrypted,
+        Channel.verify_token_encrypted,
+    )
+    known = []
+    for row in await connection.execute(select(*columns).order_by(Channel.id)):
+        try:
+            secrets = (vault.decrypt(row.app_secret_encrypted), vault.decrypt(row.verify_token_encrypted))
+        except BadInput:
+            continue
+        known.append(Known(row.id, row.business_id, row.phone_number_id, row.waba_id, *secrets))
+    return known
+
+
+class ChannelDirectory:
+    """The numbers of every business. One for each process."""
+
+    def __init__(self, engine: AsyncEngine, vault: Vault, clock: Callable[[], float] = time.monotonic) -> None:
+        self._engine = engine
+        self._vault = vault
+        self._clock = clock
+        self._channels: dict[int, Known] = {}
+        self._read_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def signer(self, ids: Iterable[str], proves: Callable[[str], bool]) -> Known | None:
+        """The first number that one of these ids names and whose app secret proves the body; None where none does."""
+        wanted = set(ids)
+        if found := _first(await self._within(KEPT_SECONDS), wanted, proves):
+            return found
+        return _first(await self._within(NOT_AGAIN_SECONDS), wanted, proves)
+
+    async def knows_verify_token(self, token: str) -> bool:
+        """Whether a number was set up with this verify token."""
+        channels = await self._within(NOT_AGAIN_SECONDS)
+        return any(hmac.compare_digest(known.verify_token.encode(), token.encode()) for known in channels)
+
+    async def peers(self, channel_id: int) -> list[Known]:
+        """The numbers whose webhooks the same app secret signs, this one included."""
+        channels = await self._within(KEPT_SECONDS)
+        if channel_id not in self._channels:
+            channels = await self._within(NOT_AGAIN_SECONDS)
+        known = self._channels.get(channel_id)
+        return [other for other in channels if known is not None and other.app_secret == known.app_secret]
+
+    async def _within(self, seconds: float) -> Collection[Known]:
+        """The numbers as they stood at most so many seconds ago."""
+        if self._clock() - self._read_at > seconds:
+            async with self._reading:
+                if self._clock() - self._read_at > seconds:
+                    async with self._engine.connect() as connection:
+                        self._channels = {known.channel_id: known for known in await load(connection, self._vault)}
+                    self._read_at = self._clock()
+        return self._channels.values()
+
+
+def _first(channels: Iterable[Known], wanted: set[str], proves: Callable[[str], bool]) -> Known | None:
+    tried: dict[str, bool] = {}
+    for known in channels:
+        if known.phone_number_id in wanted or known.waba_id in wanted:
+            if known.app_secret not in tried:
+                tried[known.app_secret] = proves(known.app_secret)
+            if tried[known.app_secret]:
+                return known
+    return None

@@ -1,0 +1,315 @@
+"""Statuses made true: what WhatsApp reports of messages, in bulk, with the counters, in the caller's transaction.
+
+Locks are taken in the ledger's order: the broadcasts by id (the caller has them), then their recipients. What a status
+means for a row is decided in `domain/statuses.py`; what a failure means for its person by the same table as an answer
+to the request itself, `domain/decisions.py`.
+"""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.decisions import MarkFailed, StopBroadcast, TryAgain, decide
+from server.domain.meanings import explain
+from server.domain.outcomes import Refused
+from server.domain.states import COUNTED_AS_SENT, BroadcastStatus, RecipientStatus
+from server.domain.statuses import Merged, Person, Status, merge
+from server.providers.webhooks import StatusUpdate
+from server.services import ledger
+
+# Broadcasts in which somebody may be sent to once more.
+_GOES_ON: Final = frozenset(
+    {
+        BroadcastStatus.QUEUED,
+        BroadcastStatus.RUNNING,
+        BroadcastStatus.PAUSED,
+        BroadcastStatus.SETTLING,
+        BroadcastStatus.COMPLETED,
+        BroadcastStatus.PARTIAL,
+    }
+)
+
+_PLACE: Final = """
+    /* statuses.place   Which recipients these messages went to, by earlier statuses of the same messages. */
+    SELECT DISTINCT message_id, broadcast_id, recipient_id FROM message_statuses
+     WHERE message_id = ANY(%(message_ids)s) AND channel_id = ANY(%(channel_ids)s) AND recipient_id IS NOT NULL
+"""
+
+_SEARCH: Final = """
+    /* statuses.search
+       Why:  a failure without our text and without any status before it names its message by the id alone.
+       Cost: the recipients of the channel's broadcasts of the last 30 days (for as long WhatsApp tries), read through
+             once for all such failures of a batch. No index names message ids: it would cost every send a write. */
+    SELECT r.message_id, r.broadcast_id, r.id AS recipient_id
+      FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = b.id
+     WHERE b.channel_id = ANY(%(channel_ids)s) AND b.started_at > clock_timestamp() - interval '30 days'
+       AND r.message_id = ANY(%(message_ids)s)
+"""
+
+_READ: Final = """
+    /* statuses.read   Lock: the recipients, by id; their broadcasts are locked already. Cost: one look-up each. */
+    SELECT r.broadcast_id, r.id, r.business_id, r.phone, r.attempts, r.status, r.claim_number, r.message_id,
+           r.heard_at, r.sent_at, r.delivered_at, r.read_at, r.failed_at, r.price_category, r.price_type
+      FROM whatsapp_broadcast_recipients r
+      JOIN unnest(%(broadcast_ids)s::bigint[], %(recipient_ids)s::bigint[]) AS wanted (broadcast_id, id)
+           ON r.broadcast_id = wanted.broadcast_id AND r.id = wanted.id
+     ORDER BY r.broadcast_id, r.id
+       FOR UPDATE OF r
+"""
+
+_WRITE: Final = """
+    /* statuses.write   Cost: one look-up a recipient, HOT but for who is put off or was. */
+    UPDATE whatsapp_broadcast_recipients r
+       SET status = o.status, message_id = o.message_id, heard_at = o.heard_at, sent_at = o.sent_at,
+           delivered_at = o.delivered_at, read_at = o.read_at, failed_at = o.failed_at,
+           price_category = o.price_category, price_type = o.price_type,
+           error_code = CASE WHEN o.keeps_error THEN r.error_code ELSE o.error_code END,
+           error_message = CASE WHEN o.keeps_error THEN r.error_message ELSE o.error_message END,
+           attempts = r.attempts - o.unused, was_unknown = r.was_unknown AND o.status = 'failed',
+           unknown_at = CASE WHEN o.status = 'unknown' THEN r.unknown_at END,
+           next_attempt_at = CASE WHEN o.status <> 'queued' AND o.status <> 'sending' THEN NULL
+                                  WHEN o.delay_seconds IS NULL THEN r.next_attempt_at
+                                  ELSE clock_timestamp() + o.delay_seconds * interval '1 second' END
+      FROM json_to_recordset(%(people)s::json)
+           AS o (broadcast_id bigint, id bigint, status text, message_id text, heard_at timestamptz,
+                 sent_at timestamptz, delivered_at timestamptz, read_at timestamptz, failed_at timestamptz,
+                 price_category text, price_type text, keeps_error boolean, error_code int, error_message text,
+                 unused smallint, delay_seconds float8)
+     WHERE r.broadcast_id = o.broadcast_id AND r.id = o.id
+"""
+
+_COUNT: Final = text("""
+    /* statuses.count */
+    UPDATE whatsapp_broadcasts
+       SET sent_count = sent_count + :sent, delivered_count = delivered_count + :delivered,
+           read_count = read_count + :read, failed_count = failed_count + :failed,
+           cancelled_count = cancelled_count + :cancelled, skipped_count = skipped_count + :skipped,
+           unknown_count = unknown_count + :unknown,
+           processed_count = processed_count + :sent + :failed + :cancelled + :skipped
+     WHERE id = :broadcast_id
+""")
+
+_KEEP: Final = """
+    /* statuses.keep   Each status of a message once, however often it comes. */
+    INSERT INTO message_statuses (message_id, status, channel_id, broadcast_id, recipient_id, at, received_at, raw)
+    SELECT message_id, status, channel_id, broadcast_id, recipient_id, at, received_at, raw
+      FROM json_to_recordset(%(statuses)s::json)
+           AS o (message_id text, status text, channel_id bigint, broadcast_id bigint, recipient_id bigint,
+                 at timestamptz, received_at timestamptz, raw text)
+        ON CONFLICT (message_id, status, channel_id) DO NOTHING
+"""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Heard(NamedTuple):
+    """A status with the number it came for."""
+
+    channel_id: int
+    business_id: int
+    received_at: datetime
+    update: StatusUpdate
+
+
+class Place(NamedTuple):
+    """One recipient of one broadcast."""
+
+    broadcast_id: int
+    recipient_id: int
+
+
+class Suppress(NamedTuple):
+    """WhatsApp says that a person stopped marketing messages (131050)."""
+
+    business_id: int
+    phone: str
+    at: datetime
+    message_id: str
+
+
+@dataclass(slots=True)
+class Changes:
+    """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress."""
+
+    put_off: set[int] = field(default_factory=set)
+    stops: dict[int, StopBroadcast] = field(default_factory=dict)
+    suppressed: list[Suppress] = field(default_factory=list)
+    changed: set[int] = field(default_factory=set)
+
+
+async def place(connection: AsyncConnection, heard: Sequence[Heard]) -> dict[int, Place]:
+    """Where each status belongs, by its position: by our own text first, by the message id second, never by phone."""
+    places: dict[int, Place] = {}
+    unplaced: list[int] = []
+    for position, status in enumerate(heard):
+        callback = status.update.callback
+        if callback is not None:
+            places[position] = Place(callback.broadcast_id, callback.recipient_id)
+        else:
+            unplaced.append(position)
+    for statement, wanted in ((_PLACE, unplaced), (_SEARCH, [at for at in unplaced if _is_failure(heard[at])])):
+        left = [position for position in wanted if position not in places]
+        if not left:
+            continue
+        values = {
+            "message_ids": sorted({heard[position].update.message_id for position in left}),
+            "channel_ids": sorted({heard[position].channel_id for position in left}),
+        }
+        found = {row[0]: Place(row[1], row[2]) for row in await ledger.within(connection, statement, values)}
+        places.update(
+            (position, found[heard[position].update.message_id])
+            for position in left
+            if heard[position].update.message_id in found
+        )
+    return places
+
+
+def _is_failure(heard: Heard) -> bool:
+    return heard.update.word == "failed"
+
+
+async def apply(
+    connection: AsyncConnection,
+    heard: Sequence[Heard],
+    places: Mapping[int, Place],
+    broadcasts: Mapping[int, str],
+    *,
+    max_attempts: int,
+) -> Changes:
+    """Make statuses true.
+
+    places: from `place`. broadcasts: the status of each broadcast that they name, all locked by the caller.
+    """
+    changes = Changes()
+    by_place: dict[Place, list[Heard]] = defaultdict(list)
+    for position, at in places.items():
+        if at.broadcast_id in broadcasts:
+            by_place[at].append(heard[position])
+    rows = await _read(connection, by_place)
+    people: list[dict[str, Any]] = []
+    counts: dict[int, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        at = Place(row[0], row[1])
+        person = _person(row)
+        merged = merge(person, _said_by(row[2], by_place[at]))
+        if merged.person == person:
+            continue
+        written = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
+        people.append(written)
+        _count(counts[at.broadcast_id], person.status, RecipientStatus(written["status"]))
+    if people:
+        await ledger.within(connection, _WRITE, {"people": _encode(people).decode()})
+    for broadcast_id, count in sorted(counts.items()):
+        changes.changed.add(broadcast_id)
+        await connection.execute(_COUNT, {"broadcast_id": broadcast_id, **{name: count[name] for name in _COUNTED}})
+    owners = {Place(row[0], row[1]): row[2] for row in rows}
+    real = {at: where for at, where in places.items() if owners.get(where) == heard[at].business_id}
+    await _keep(connection, heard, real)
+    return changes
+
+
+def _said_by(business_id: int, heard: Sequence[Heard]) -> list[Status]:
+    """What the recipient's own business heard: nobody's webhook changes the rows of somebody else."""
+    return [status.update.status for status in heard if status.business_id == business_id and status.update.status]
+
+
+async def _read(connection: AsyncConnection, wanted: Mapping[Place, object]) -> list[Any]:
+    if not wanted:
+        return []
+    values = {
+        "broadcast_ids": [at.broadcast_id for at in wanted],
+        "recipient_ids": [at.recipient_id for at in wanted],
+    }
+    return await ledger.within(connection, _READ, values)
+
+
+def _person(row: Sequence[Any]) -> Person:
+    status, claim_number, message_id, heard_at, sent_at, delivered_at, read_at, failed_at, category, kind = row[5:]
+    return Person(
+        status=RecipientStatus(status),
+        claim_number=claim_number,
+        message_id=message_id,
+        heard_at=heard_at,
+        sent_at=sent_at,
+        delivered_at=delivered_at,
+        read_at=read_at,
+        failed_at=failed_at,
+        price_category=category,
+        price_type=kind,
+    )
+
+
+def _written(
+    at: Place, merged: Merged, row: Sequence[Any], broadcast_status: str, max_attempts: int, changes: Changes
+) -> dict[str, Any]:
+    """The row as _WRITE takes it, with what its failure means for the person and for the sending."""
+    written: dict[str, Any] = {
+        "broadcast_id": at.broadcast_id,
+        "id": at.recipient_id,
+        **msgspec.structs.asdict(merged.person),
+        "keeps_error": merged.failure is None and merged.person.status not in COUNTED_AS_SENT,
+        "unused": 0,
+    }
+    if merged.failure is None:
+        return written
+    refusal = _refusal(merged.failure)
+    decision = decide(refusal, attempts=row[4], max_attempts=max_attempts, jitter=random.random())  # noqa: S311 - no secret
+    written |= {"error_code": refusal.code, "error_message": explain(refusal)}
+    match decision.verdict:
+        case TryAgain(delay_seconds=delay, message=message, uses_attempt=uses) if broadcast_status in _GOES_ON:
+            unused = 0 if uses else 1
+            written |= {"status": RecipientStatus.QUEUED, "failed_at": None, "delay_seconds": delay, "unused": unused}
+            written["error_message"] = message
+            changes.put_off.add(at.broadcast_id)
+        case MarkFailed(message=message, suppress=suppress):
+            written["error_message"] = message
+            if suppress:
+                failure = merged.failure
+                changes.suppressed.append(Suppress(row[2], row[3], failure.at, failure.message_id))
+    if isinstance(decision.effect, StopBroadcast):
+        changes.stops[at.broadcast_id] = decision.effect
+    return written
+
+
+def _refusal(status: Status) -> Refused:
+    return Refused(status.error_code, status.error_message or "", 400, details=status.error_details)
+
+
+_COUNTED: Final = ("sent", "delivered", "read", "failed", "cancelled", "skipped", "unknown")
+
+
+def _count(count: Counter[str], before: RecipientStatus, after: RecipientStatus) -> None:
+    for status, step in ((before, -1), (after, 1)):
+        if status in COUNTED_AS_SENT:
+            count["sent"] += step
+            count["delivered"] += step * (status in (RecipientStatus.DELIVERED, RecipientStatus.READ))
+            count["read"] += step * (status is RecipientStatus.READ)
+        elif status in _COUNTED:
+            count[status] += step
+
+
+async def _keep(connection: AsyncConnection, heard: Sequence[Heard], places: Mapping[int, Place]) -> None:
+    kept = {}
+    for position, status in enumerate(heard):
+        at = places.get(position)
+        update = status.update
+        kept[update.message_id, update.word, status.channel_id] = {
+            "message_id": update.message_id,
+            "status": update.word,
+            "channel_id": status.channel_id,
+            "broadcast_id": at and at.broadcast_id,
+            "recipient_id": at and at.recipient_id,
+            "at": update.at,
+            "received_at": status.received_at,
+            "raw": update.raw,
+        }
+    if kept:
+        rows = [kept[key] for key in sorted(kept)]  # in one order, so that two who keep the same do not wait in a ring
+        await ledger.within(connection, _KEEP, {"statuses": _encode(rows).decode()})

@@ -1,0 +1,150 @@
+"""Unknowns past their grace period: sent again, failed, or left to wait, by the business's policy (`domain/evidence`).
+
+Nobody is judged while something waits in the inbox: it may be the very status that tells.
+"""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge
+from server.domain.states import Actor, BroadcastStatus, Move
+from server.services import broadcasts
+from server.services.broadcasts import Why
+
+# One round judges at most so many of one broadcast; the next goes on.
+MOST: int = 10_000
+_CAN_SEND = frozenset(
+    {BroadcastStatus.QUEUED, BroadcastStatus.RUNNING, BroadcastStatus.PAUSED, BroadcastStatus.SETTLING}
+)
+
+_DUE = text("""
+    /* unknowns.due   Cost: the unknown ones past grace, by their partial index. */
+    SELECT DISTINCT broadcast_id FROM whatsapp_broadcast_recipients
+     WHERE unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND status = 'unknown'
+       AND NOT EXISTS (SELECT FROM webhook_inbox)
+""")
+
+_LOCK = text("""
+    /* unknowns.lock */
+    SELECT b.status, u.unknown_policy,
+           extract(epoch FROM clock_timestamp() - c.last_status_at)::float8 AS since_last_status
+      FROM whatsapp_broadcasts b JOIN businesses u ON u.id = b.business_id
+      LEFT JOIN channels c ON c.id = b.channel_id
+     WHERE b.id = :broadcast_id FOR UPDATE OF b
+""")
+
+_SILENT = text("""
+    /* unknowns.silent
+       Why:  whom to judge, each with the minute they were sent in and what is known of that minute: of those who stand
+             near them in the list, accepted then, how many were heard of.
+       Cost: the unknown ones, and some thousand rows around them for each minute. */
+    WITH due AS (
+        SELECT id, date_trunc('minute', claimed_at) AS minute,
+               extract(epoch FROM clock_timestamp() - unknown_at)::float8 AS age
+          FROM whatsapp_broadcast_recipients
+         WHERE broadcast_id = :broadcast_id AND status = 'unknown'
+           AND unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second'
+         ORDER BY id LIMIT :most
+    ), minutes AS (
+        SELECT minute, min(id) AS first_id, max(id) AS last_id FROM due GROUP BY minute
+    ), known AS (
+        SELECT m.minute, count(*) AS accepted, count(r.heard_at) AS heard
+          FROM minutes m
+          JOIN whatsapp_broadcast_recipients r
+               ON r.broadcast_id = :broadcast_id AND r.id BETWEEN m.first_id - 3000 AND m.last_id + 3000
+              AND date_trunc('minute', r.claimed_at) = m.minute
+         WHERE r.message_id IS NOT NULL AND r.status IN ('sent', 'delivered', 'read', 'failed')
+         GROUP BY m.minute
+    )
+    SELECT d.id, d.age, coalesce(k.accepted, 0) AS accepted, coalesce(k.heard, 0) AS heard
+      FROM due d LEFT JOIN known k ON k.minute = d.minute
+""")
+
+_FAIL = text("""
+    /* unknowns.fail */
+    WITH failed AS (
+        UPDATE whatsapp_broadcast_recipients
+           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, was_unknown = true,
+               error_message = :reason
+         WHERE broadcast_id = :broadcast_id AND id = ANY(:ids) AND status = 'unknown' RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts
+       SET unknown_count = unknown_count - (SELECT count(*) FROM failed),
+           failed_count = failed_count + (SELECT count(*) FROM failed),
+           processed_count = processed_count + (SELECT count(*) FROM failed)
+     WHERE id = :broadcast_id
+""")
+
+_RESEND = text("""
+    /* unknowns.resend   Behind the cursor, so with a next_attempt_at: now. */
+    WITH queued AS (
+        UPDATE whatsapp_broadcast_recipients
+           SET status = 'queued', unknown_at = NULL, next_attempt_at = clock_timestamp(), error_message = :reason
+         WHERE broadcast_id = :broadcast_id AND id = ANY(:ids) AND status = 'unknown' RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts SET unknown_count = unknown_count - (SELECT count(*) FROM queued)
+     WHERE id = :broadcast_id
+""")
+
+
+class Patience(NamedTuple):
+    """How long unknowns wait, in seconds: at least, and at most."""
+
+    grace_seconds: float
+    max_wait_seconds: float
+
+
+class Silent(NamedTuple):
+    """One unknown recipient and what is known of their minute."""
+
+    id: int
+    age_seconds: float
+    neighbours: Neighbours
+
+
+async def settle(engine: AsyncEngine, patience: Patience) -> int:
+    """Judge all who are due, a broadcast a transaction. Returns how many are no longer unknown."""
+    async with engine.connect() as connection:
+        due = list(await connection.scalars(_DUE, {"grace_seconds": patience.grace_seconds}))
+    count = 0
+    for broadcast_id in due:
+        async with engine.begin() as connection:
+            count += await _settle_one(connection, broadcast_id, patience)
+    return count
+
+
+async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: Patience) -> int:
+    row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+    if row is None:
+        return 0
+    by_judgement = defaultdict(list)
+    for silent in await _silent(connection, broadcast_id, patience):
+        silence = Silence(silent.age_seconds, row.since_last_status, silent.neighbours)
+        judgement = judge(
+            UnknownPolicy(row.unknown_policy),
+            silence,
+            can_send=row.status in _CAN_SEND,
+            grace_seconds=patience.grace_seconds,
+            max_wait_seconds=patience.max_wait_seconds,
+        )
+        by_judgement[judgement].append(silent.id)
+    count = 0
+    for judgement, ids in by_judgement.items():
+        if judgement.remedy is Remedy.WAIT:
+            continue
+        statement = _FAIL if judgement.remedy is Remedy.FAIL else _RESEND
+        await connection.execute(statement, {"broadcast_id": broadcast_id, "ids": ids, "reason": judgement.reason})
+        count += len(ids)
+        if judgement.remedy is Remedy.RESEND:
+            why = Why(None, f"{len(ids)} unknown are sent again. {judgement.reason}")
+            await broadcasts.make(connection, broadcast_id, Move.REOPEN, by=Actor.STEWARD, why=why)
+    return count
+
+
+async def _silent(connection: AsyncConnection, broadcast_id: int, patience: Patience) -> list[Silent]:
+    values = {"broadcast_id": broadcast_id, "grace_seconds": patience.grace_seconds, "most": MOST}
+    rows = await connection.execute(_SILENT, values)
+    return [Silent(row.id, row.age, Neighbours(row.accepted, row.heard)) for row in rows]

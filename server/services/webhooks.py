@@ -1,0 +1,266 @@
+"""Webhooks applied: from bodies in the inbox to rows, opt-outs, pauses, replies. One transaction a handful of bodies.
+
+Any process may do it, several at once: bodies are taken with SKIP LOCKED, and everything is idempotent and free of
+order. Locks: the inbox rows, then the broadcasts by id (all of them at once), then their recipients.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from server.domain.states import LIVE, Actor, BroadcastStatus, Move
+from server.domain.wishes import Wish
+from server.logs import Event, get_logger
+from server.providers.webhooks import AccountNews, Item, Oddity, PersonWrote, PreferenceChanged, StatusUpdate, read
+from server.services import account_updates, broadcasts, consents, replies, statuses
+from server.services.account_updates import Told
+from server.services.broadcasts import Why
+from server.services.channel_directory import ChannelDirectory, Known
+from server.services.consents import WishTold
+from server.services.replies import Answered, Written
+from server.services.statuses import Changes, Heard
+
+# About a thousand statuses: some ten milliseconds for which the broadcasts are locked.
+MOST_BYTES: Final = 400_000
+MOST_BODIES: Final = 500
+
+_log = get_logger(__name__)
+
+_TAKE = text("""
+    /* webhooks.take   Whoever else applies takes others. */
+    SELECT id, octet_length(body) AS size FROM webhook_inbox ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+""")
+_BODIES = text("""
+    /* webhooks.bodies */
+    SELECT id, channel_id, received_at, body FROM webhook_inbox WHERE id = ANY(:ids) ORDER BY id
+""")
+_DONE = text("DELETE /* webhooks.done */ FROM webhook_inbox WHERE id = ANY(:ids)")
+
+_LOCK = text("""
+    /* webhooks.lock   All in one go, by id: those that are named, and the live ones of whose wishes or news came. */
+    SELECT id, status FROM whatsapp_broadcasts
+     WHERE id = ANY(:ids) OR (business_id = ANY(:business_ids) AND status = ANY(:live))
+     ORDER BY id FOR UPDATE
+""")
+
+_ODD = text("""
+    /* webhooks.odd */
+    INSERT INTO webhook_oddities (channel_id, received_at, reason, raw)
+    VALUES (:channel_id, :received_at, :reason, :raw)
+""")
+
+_HEARD_FROM = text("""
+    /* webhooks.heard_from */
+    UPDATE channels SET last_status_at = greatest(last_status_at, :at) WHERE id = ANY(:ids)
+""")
+
+_REOPENED = text("""
+    /* webhooks.reopened   Whoever is put off waits for it; until then the broadcast does. */
+    UPDATE whatsapp_broadcasts
+       SET resume_at = (SELECT min(next_attempt_at) FROM whatsapp_broadcast_recipients
+                         WHERE broadcast_id = :id AND next_attempt_at IS NOT NULL AND status = 'queued')
+     WHERE id = :id
+""")
+
+_ENDING = text("SELECT status, failed_count FROM whatsapp_broadcasts WHERE id = :id")
+
+
+class Body(NamedTuple):
+    """One POST of the inbox."""
+
+    id: int
+    channel_id: int
+    received_at: datetime
+    body: bytes
+
+
+@dataclass(slots=True)
+class _News:
+    """What the bodies of one transaction say, by kind, each with its number."""
+
+    heard: list[Heard] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+    preferences: list[tuple[Known, PreferenceChanged]] = field(default_factory=list)
+    account: list[Told] = field(default_factory=list)
+    odd: list[tuple[Body, Oddity]] = field(default_factory=list)
+
+
+class WebhookDesk:
+    """Applies what is in the inbox."""
+
+    def __init__(self, engine: AsyncEngine, directory: ChannelDirectory, *, max_attempts: int) -> None:
+        self._engine = engine
+        self._directory = directory
+        self._max_attempts = max_attempts
+
+    async def apply_all(self) -> int:
+        """Apply what waits, until nothing does. Returns the count of bodies. A database that is away raises."""
+        count = 0
+        while applied := await self._apply_some():
+            count += applied
+        return count
+
+    async def _apply_some(self) -> int:
+        try:
+            async with self._engine.begin() as connection:
+                bodies = await _take(connection, MOST_BODIES)
+                await self._apply(connection, bodies)
+                return len(bodies)
+        except OperationalError:
+            raise  # away, or two that waited for each other: tried again
+        except Exception:  # noqa: BLE001 - one strange body must cost none of the others
+            _log.exception(Event.WEBHOOK_ERROR)
+            return await self._apply_one()
+
+    async def _apply_one(self) -> int:
+        """The oldest body alone; where it cannot be applied it is put aside whole, with the reason."""
+        try:
+            async with self._engine.begin() as connection:
+                bodies = await _take(connection, 1)
+                await self._apply(connection, bodies)
+                return len(bodies)
+        except OperationalError:
+            raise
+        except (DBAPIError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            _log.exception(Event.WEBHOOK_ERROR)
+            async with self._engine.begin() as connection:
+                bodies = await _take(connection, 1)
+                for body in bodies:
+                    await _put_aside(connection, body, Oddity(f"could not be applied: {error}"[:500], body.body))
+                await connection.execute(_DONE, {"ids": [body.id for body in bodies]})
+                return len(bodies)
+
+    async def _apply(self, connection: AsyncConnection, bodies: Sequence[Body]) -> None:
+        if not bodies:
+            return
+        news = await self._read(bodies)
+        places = await statuses.place(connection, news.heard)
+        answered = [await replies.link(connection, written) for written in news.written]
+        wishes = await _wishes(connection, news, answered)
+        named = {place.broadcast_id for place in places.values()}
+        named |= {found.broadcast_id for found in answered if found is not None}
+        owners = {wish.business_id for wish in wishes} | {told.business_id for told in news.account}
+        owners |= {heard.business_id for heard in news.heard if _stops_marketing(heard)}
+        locked = await _lock(connection, named, owners)
+
+        changes = await statuses.apply(connection, news.heard, places, locked, max_attempts=self._max_attempts)
+        await _follow(connection, changes, locked)
+        for written, found in zip(news.written, answered, strict=True):
+            await replies.keep(connection, written, found)
+        for wish in wishes:
+            await consents.tell(connection, wish)
+        for stopped in changes.suppressed:
+            source = "stopped marketing messages in WhatsApp"
+            wish = WishTold(stopped.business_id, stopped.phone, Wish.STOP, source, stopped.at, stopped.message_id)
+            await consents.tell(connection, wish)
+        for told in news.account:
+            await account_updates.carry_out(connection, told)
+        for body, oddity in news.odd:
+            await _put_aside(connection, body, oddity)
+        if news.heard:
+            at = max(heard.received_at for heard in news.heard)
+            ids = sorted({heard.channel_id for heard in news.heard})
+            await connection.execute(_HEARD_FROM, {"ids": ids, "at": at})
+        await connection.execute(_DONE, {"ids": [body.id for body in bodies]})
+
+    async def _read(self, bodies: Sequence[Body]) -> _News:
+        news = _News()
+        for body in bodies:
+            peers = await self._directory.peers(body.channel_id)
+            for item in read(body.body):
+                _sort_in(news, body, item, peers)
+        return news
+
+
+def _sort_in(news: _News, body: Body, item: Item, peers: Sequence[Known]) -> None:
+    """Put an item with its kind, and with the number that it names; one of somebody else's is odd, and only kept."""
+    if isinstance(item, Oddity):
+        news.odd.append((body, item))
+        return
+    known = _named(item, peers)
+    if known is None:
+        news.odd.append((body, Oddity("it names a number that its signature does not speak for", item.raw.encode())))
+        return
+    match item:
+        case StatusUpdate():
+            news.heard.append(Heard(known.channel_id, known.business_id, body.received_at, item))
+        case PersonWrote():
+            news.written.append(Written(known.channel_id, known.business_id, body.received_at, item))
+        case PreferenceChanged():
+            news.preferences.append((known, item))
+        case AccountNews():
+            news.account.append(Told(known.channel_id, known.business_id, body.received_at, item))
+
+
+def _named(item: Item, peers: Sequence[Known]) -> Known | None:
+    if isinstance(item, Oddity):
+        return None
+    origin = item.origin
+    if origin.phone_number_id is not None:
+        return next((known for known in peers if known.phone_number_id == origin.phone_number_id), None)
+    return next((known for known in peers if known.waba_id == origin.waba_id), None)
+
+
+def _stops_marketing(heard: Heard) -> bool:
+    return heard.update.status is not None and heard.update.status.error_code == 131050  # Meta: stopped marketing
+
+
+async def _take(connection: AsyncConnection, most: int) -> list[Body]:
+    ids: list[int] = []
+    size = 0
+    for row in await connection.execute(_TAKE, {"most": most}):
+        if ids and size + row.size > MOST_BYTES:
+            break
+        ids.append(row.id)
+        size += row.size
+    return [Body(*row) for row in await connection.execute(_BODIES, {"ids": ids})] if ids else []
+
+
+async def _wishes(connection: AsyncConnection, news: _News, answered: Sequence[Answered | None]) -> list[WishTold]:
+    wishes = []
+    for written, found in zip(news.written, answered, strict=True):
+        words = await replies.words_of(connection, written.business_id)
+        wishes += replies.wish_in(written, found, words)
+    for known, said in news.preferences:
+        wish = {"stop": Wish.STOP, "resume": Wish.START}.get(said.value)
+        if wish is not None and said.phone is not None:
+            source = "used WhatsApp's switch for marketing messages"
+            wishes.append(WishTold(known.business_id, said.phone, wish, source, said.at))
+    # In one order everywhere, so that two who apply do not wait for each other's people.
+    return sorted(wishes, key=lambda wish: (wish.business_id, wish.phone, wish.at))
+
+
+async def _lock(connection: AsyncConnection, named: Iterable[int], owners: Iterable[int]) -> dict[int, str]:
+    values = {
+        "ids": sorted(named),
+        "business_ids": sorted(owners),
+        "live": sorted(LIVE - {BroadcastStatus.DRAFT}),
+    }
+    return {row.id: row.status for row in await connection.execute(_LOCK, values)}
+
+
+async def _follow(connection: AsyncConnection, changes: Changes, locked: dict[int, str]) -> None:
+    """What statuses mean for the broadcasts: a pause, another try after the end, another ending."""
+    for broadcast_id in sorted(changes.put_off):
+        if await broadcasts.make(connection, broadcast_id, Move.REOPEN, by=Actor.ENGINE, why=Why(None, _REOPEN_WHY)):
+            await connection.execute(_REOPENED, {"id": broadcast_id})
+    for broadcast_id, stop in sorted(changes.stops.items()):
+        await account_updates.hold(connection, [broadcast_id], Why(stop.pause_reason, stop.message))
+    for broadcast_id in sorted(changes.changed):
+        if locked[broadcast_id] in (BroadcastStatus.COMPLETED, BroadcastStatus.PARTIAL):
+            row = (await connection.execute(_ENDING, {"id": broadcast_id})).one()
+            move = Move.CORRECT_PARTIAL if row.failed_count else Move.CORRECT_COMPLETE
+            await broadcasts.make(connection, broadcast_id, move, by=Actor.ENGINE)
+
+
+_REOPEN_WHY: Final = "WhatsApp could not deliver to somebody who may be tried again later."
+
+
+async def _put_aside(connection: AsyncConnection, body: Body, oddity: Oddity) -> None:
+    values = {"channel_id": body.channel_id, "received_at": body.received_at, "raw": oddity.raw}
+    await connection.execute(_ODD, {**values, "reason": oddity.reason[:500].replace("\x00", "")})

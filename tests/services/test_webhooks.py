@@ -1,0 +1,320 @@
+"""What webhooks change, on real rows: by whom they are found, in any order, whatever stands beside them."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from server.database import plain_connection
+from server.domain.states import RecipientStatus
+from server.services.channel_directory import ChannelDirectory
+from server.services.ledger import Ledger, Pace, Result
+from server.services.webhooks import WebhookDesk
+from tests.support.books import assert_counters_equal_rows
+from tests.support.builders import PHONE_NUMBER_ID, VAULT, WABA_ID, Made, Tenant, a_broadcast, a_business, a_run
+from tests.support.webhooks import NOON, a_body, a_failure, a_status, a_text, an_envelope
+
+SENT = RecipientStatus.SENT
+
+
+class World:
+    """A business with a broadcast, and a desk that webhooks come to."""
+
+    def __init__(self, engine: AsyncEngine, database_url: str, tenant: Tenant, broadcast: Made, ids: list[int]) -> None:
+        self.engine = engine
+        self.database_url = database_url
+        self.tenant = tenant
+        self.broadcast = broadcast
+        self.ids = ids
+        self.number = f"{PHONE_NUMBER_ID}{tenant.business_id}"
+        self.desk = WebhookDesk(engine, ChannelDirectory(engine, VAULT), max_attempts=5)
+
+    def callback(self, n: int) -> str:
+        """The text that the message to the nth person carried."""
+        return f"b{self.broadcast.id}:r{self.ids[n]}"
+
+    async def hear(self, body: object, *, channel_id: int | None = None) -> None:
+        """A body comes in and is applied."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.engine.begin() as connection:
+            values = {"channel_id": channel_id or self.tenant.channel_id, "body": raw}
+            await connection.execute(
+                text("INSERT INTO webhook_inbox (channel_id, body) VALUES (:channel_id, :body)"), values
+            )
+        await self.desk.apply_all()
+
+    async def statuses(self, *said: dict[str, Any]) -> None:
+        """Statuses of this business's number."""
+        await self.hear(a_body(self.number, statuses=list(said)))
+
+    async def wrote(self, *said: dict[str, Any]) -> None:
+        """Messages to this business's number."""
+        await self.hear(a_body(self.number, messages=list(said)))
+
+    def books(self) -> dict[str, int]:
+        """The counts of recipients by status, proven against the counters."""
+        return dict(assert_counters_equal_rows(self.database_url, self.broadcast.id).statuses)
+
+    async def ask(self, statement: str, **values: Any) -> Any:
+        """One value."""
+        async with self.engine.connect() as connection:
+            return await connection.scalar(text(statement), {"broadcast_id": self.broadcast.id, **values})
+
+
+@pytest.fixture
+async def world(engine: AsyncEngine, database_url: str) -> World:
+    """Three people were sent to: `wamid.0` to `wamid.2`."""
+    tenant = await a_business(engine)
+    broadcast = await a_broadcast(engine, recipients=3, tenant=tenant)
+    run = await a_run(engine, broadcast)
+    connection = await plain_connection(database_url)
+    ledger = Ledger(connection, run)
+    claimed = await ledger.claim(3)
+    assert claimed is not None
+    results = [Result(one.id, 1, SENT, message_id=f"wamid.{n}") for n, one in enumerate(claimed)]
+    await ledger.record(results, Pace(1.0, "nothing"), claimed[-1].id)
+    await connection.close()
+    return World(engine, database_url, tenant, broadcast, [one.id for one in claimed])
+
+
+async def test_statuses_are_counted_once_however_often_they_come(world: World) -> None:
+    for _ in range(2):
+        await world.statuses(
+            a_status("wamid.0", "read", callback=world.callback(0)),
+            a_status("wamid.0", "delivered", callback=world.callback(0)),
+            a_status("wamid.1", "delivered", callback=world.callback(1)),
+        )
+    assert world.books() == {"read": 1, "delivered": 1, "sent": 1}
+    assert await world.ask("SELECT count(*) FROM message_statuses") == 3
+
+
+async def test_a_failure_without_contacts_or_recipient_counts(world: World) -> None:
+    await world.statuses(a_failure("wamid.0", 131026, callback=world.callback(0)))
+    assert world.books() == {"failed": 1, "sent": 2}
+    assert "as Meta puts it" in await world.ask(
+        "SELECT error_message FROM whatsapp_broadcast_recipients WHERE status = 'failed'"
+    )
+
+
+async def test_a_failure_without_our_text_is_found_by_its_message_id(world: World) -> None:
+    await world.statuses(a_status("wamid.0", callback=world.callback(0)))
+    await world.statuses(a_failure("wamid.0", 131026), a_failure("wamid.1", 131026))
+    assert world.books() == {"failed": 2, "sent": 1}
+
+
+async def test_one_strange_item_costs_none_of_its_neighbours(world: World) -> None:
+    strange: list[Any] = [7, {"id": None}, {"id": "wamid.9", "status": "teleported", "timestamp": "1"}]
+    good = a_status("wamid.0", "read", callback=world.callback(0), a_new_field={"deep": [1]})
+    body = a_body(world.number, statuses=[*strange, good], messages=[{"odd": True}], errors=[{"code": 130429}])
+    body["entry"].append("an entry that is none")
+    body["entry"][0]["changes"].append({"field": "a_new_field", "value": {"x": 1}})
+    await world.hear(body)
+    assert world.books() == {"read": 1, "sent": 2}
+    assert await world.ask("SELECT count(*) FROM webhook_oddities") == 5
+    assert await world.ask("SELECT count(*) FROM account_updates") == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"[]", b"{", b'{"entry":' + b"[" * 5_000, b'{"entry":{}}'])
+async def test_what_is_no_webhook_is_kept_as_it_came(world: World, body: bytes) -> None:
+    await world.hear(body)
+    assert await world.ask("SELECT raw FROM webhook_oddities") == body
+    assert await world.ask("SELECT count(*) FROM webhook_inbox") == 0
+
+
+async def test_nobodys_webhook_changes_the_rows_of_somebody_else(world: World) -> None:
+    other = await a_business(world.engine, "Other")
+    body = a_body(
+        f"{PHONE_NUMBER_ID}{other.business_id}",
+        statuses=[a_status("wamid.0", "read", callback=world.callback(0))],
+        messages=[a_text("STOP", context={"id": "wamid.1"})],
+    )
+    await world.hear(body, channel_id=other.channel_id)
+    await world.hear(a_body("999", statuses=[a_status("wamid.1", "read", callback=world.callback(1))]))
+    assert world.books() == {"sent": 3}
+
+
+async def test_a_status_that_was_quicker_than_our_record_settles_it(
+    world: World, engine: AsyncEngine, database_url: str
+) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE whatsapp_broadcast_recipients SET status = 'unknown', message_id = NULL, unknown_at = now()")
+        )
+        await connection.execute(
+            text("UPDATE whatsapp_broadcasts SET sent_count = 0, processed_count = 0, unknown_count = 3")
+        )
+    await world.statuses(a_status("wamid.0", "delivered", callback=world.callback(0)))
+    assert world.books() == {"delivered": 1, "unknown": 2}
+    assert (
+        await world.ask("SELECT message_id FROM whatsapp_broadcast_recipients WHERE status = 'delivered'") == "wamid.0"
+    )
+
+
+async def test_a_person_who_is_capped_is_put_off_by_a_day_and_twice_at_most(world: World) -> None:
+    await world.statuses(a_failure("wamid.0", 131049, callback=world.callback(0)))
+    assert world.books() == {"queued": 1, "sent": 2}
+    hours = await world.ask(
+        "SELECT extract(epoch FROM next_attempt_at - now()) / 3600 FROM whatsapp_broadcast_recipients"
+        " WHERE status = 'queued'"
+    )
+    assert 23.9 < hours < 27
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "UPDATE whatsapp_broadcast_recipients SET status = 'sent', attempts = 3, claim_number = 3,"
+                " message_id = 'wamid.third' WHERE status = 'queued'"
+            )
+        )
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET sent_count = 3, processed_count = 3"))
+    await world.statuses(a_failure("wamid.third", 131049, callback=f"{world.callback(0)}:c3"))
+    assert world.books() == {"failed": 1, "sent": 2}
+
+
+async def test_a_broadcast_that_had_completed_goes_on_with_whoever_is_put_off(world: World) -> None:
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE whatsapp_broadcasts SET status = 'completed', lease_holder = NULL, completed_at = now()")
+        )
+    await world.statuses(a_failure("wamid.0", 131049, callback=world.callback(0)))
+    row = assert_counters_equal_rows(world.database_url, world.broadcast.id).row
+    assert (row["status"], row["completed_at"]) == ("queued", None)
+    assert isinstance(row["resume_at"], datetime)
+    assert row["resume_at"] > datetime.now(UTC)
+
+
+async def test_completed_never_hides_that_somebody_failed(world: World) -> None:
+    async with world.engine.begin() as connection:
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET status = 'completed', completed_at = now()"))
+    await world.statuses(a_failure("wamid.0", 131026, callback=world.callback(0)))
+    assert await world.ask("SELECT status FROM whatsapp_broadcasts") == "partial"
+
+
+async def test_a_payment_problem_pauses_the_broadcast_with_what_to_do(world: World) -> None:
+    await world.statuses(a_failure("wamid.0", 131042, callback=world.callback(0)))
+    row = assert_counters_equal_rows(world.database_url, world.broadcast.id).row
+    assert (row["status"], row["pause_reason"]) == ("paused", "credentials")
+    assert "payment" in str(row["status_detail"])
+
+
+# --- people's wishes
+
+
+@pytest.mark.parametrize("word", ["STOP", "stop!", "הסר", "BAJA", "СТОП", "توقف"])
+async def test_a_stop_holds_at_once_in_a_broadcast_that_runs(world: World, engine: AsyncEngine, word: str) -> None:
+    other = await a_broadcast(engine, recipients=3, tenant=world.tenant)
+    await world.wrote(a_text(word, context={"from": "1", "id": "wamid.0"}))
+    assert dict(assert_counters_equal_rows(world.database_url, other.id).statuses) == {"skipped": 1, "queued": 2}
+    assert await world.ask("SELECT source FROM consent_changes") == f'wrote "{word}"'
+
+
+async def test_start_lets_messages_in_again_and_every_change_is_kept(world: World) -> None:
+    await world.wrote(a_text("STOP", message_id="wamid.s"))
+    assert await world.ask("SELECT count(*) FROM suppressions") == 1
+    await world.wrote(a_text("START", message_id="wamid.t", timestamp=str(NOON + 60)))
+    assert await world.ask("SELECT count(*) FROM suppressions") == 0
+    assert await world.ask("SELECT string_agg(wish, ' ' ORDER BY id) FROM consent_changes") == "stop start"
+
+
+async def test_the_latest_wish_holds_whatever_order_they_come_in(world: World) -> None:
+    await world.wrote(a_text("START", message_id="wamid.t", timestamp=str(NOON + 60)))
+    await world.wrote(a_text("STOP", message_id="wamid.s"))
+    assert await world.ask("SELECT count(*) FROM suppressions") == 0
+
+
+async def test_a_tap_on_stop_without_context_holds(world: World) -> None:
+    tap = {"type": "button", "button": {"payload": "STOP|b7", "text": "No more"}, "text": None}
+    await world.wrote({**a_text(""), **tap})
+    assert await world.ask("SELECT phone FROM suppressions") == "+972500000001"
+
+
+async def test_whatsapps_own_switch_stops_and_resumes(world: World) -> None:
+    for value, at, left in (("stop", NOON, 1), ("resume", NOON + 5, 0)):
+        said = {"wa_id": "972500000001", "category": "marketing_messages", "value": value, "timestamp": at}
+        await world.hear(a_body(world.number, field="user_preferences", user_preferences=[said]))
+        assert await world.ask("SELECT count(*) FROM suppressions") == left
+
+
+async def test_131050_suppresses_the_person(world: World) -> None:
+    await world.statuses(a_failure("wamid.0", 131050, callback=world.callback(0)))
+    assert await world.ask("SELECT count(*) FROM suppressions") == 1
+    assert world.books() == {"failed": 1, "sent": 2}
+
+
+async def test_a_business_has_words_of_its_own(world: World) -> None:
+    async with world.engine.begin() as connection:
+        await connection.execute(text("""UPDATE businesses SET stop_words = '["genug"]'"""))
+    await world.wrote(a_text("Genug!"))
+    assert await world.ask("SELECT count(*) FROM suppressions") == 1
+
+
+async def test_replies_are_linked_and_each_person_is_counted_once(world: World) -> None:
+    await world.statuses(a_status("wamid.0", callback=world.callback(0)))
+    await world.wrote(
+        a_text("Thanks!", message_id="wamid.a", context={"id": "wamid.0"}),
+        a_text("And again", message_id="wamid.b", context={"id": "wamid.0"}),
+    )
+    assert await world.ask("SELECT replied_count FROM whatsapp_broadcasts") == 1
+    linked = "SELECT count(*) FROM inbound_messages WHERE broadcast_id = :broadcast_id AND recipient_id = :recipient_id"
+    assert await world.ask(linked, recipient_id=world.ids[0]) == 2
+
+
+async def test_a_reply_without_context_answers_the_latest_message_within_72_hours(world: World) -> None:
+    now = int(datetime.now(UTC).timestamp())
+    await world.wrote(a_text("Who is this?", message_id="wamid.a", timestamp=str(now)))
+    await world.wrote(a_text("Too late", message_id="wamid.b", timestamp=str(now + 73 * 3600)))
+    assert await world.ask("SELECT count(*) FROM inbound_messages WHERE broadcast_id = :broadcast_id") == 1
+
+
+async def test_people_without_a_number_are_kept_too(world: World) -> None:
+    said = a_text("Hello", from_user_id="US.134912")
+    del said["from"]
+    await world.wrote(said)
+    assert await world.ask("SELECT user_id FROM inbound_messages") == "US.134912"
+
+
+# --- templates, numbers, accounts
+
+
+async def a_template_broadcast(world: World) -> None:
+    async with world.engine.begin() as connection:
+        message = '{"template": {"name": "spring_sale", "language": "en_US"}}'
+        await connection.execute(
+            text("UPDATE whatsapp_broadcasts SET message = CAST(:message AS jsonb)"), {"message": message}
+        )
+
+
+def template_event(event: str, **more: Any) -> dict[str, Any]:
+    value = {"event": event, "message_template_name": "spring_sale", "message_template_language": "en-US", **more}
+    return an_envelope("message_template_status_update", value, WABA_ID)
+
+
+async def test_a_paused_template_pauses_its_broadcasts_and_an_approved_one_lets_them_go_on(world: World) -> None:
+    await a_template_broadcast(world)
+    await world.hear(template_event("PAUSED", other_info={"title": "FIRST_PAUSE"}, reason=None))
+    row = assert_counters_equal_rows(world.database_url, world.broadcast.id).row
+    assert (row["status"], row["pause_reason"]) == ("paused", "template")
+    assert "three hours" in str(row["status_detail"])
+    await world.hear(template_event("approved"))
+    assert await world.ask("SELECT status FROM whatsapp_broadcasts") == "queued"
+
+
+async def test_a_restricted_account_pauses_and_a_reinstated_one_goes_on(world: World) -> None:
+    restriction = {"restriction_type": "RESTRICTED_BIZ_INITIATED_MESSAGING", "expiration": NOON + 10**7}
+    news = {"event": "ACCOUNT_RESTRICTION", "restriction_info": [restriction]}
+    await world.hear(an_envelope("account_update", news, WABA_ID))
+    row = assert_counters_equal_rows(world.database_url, world.broadcast.id).row
+    assert (row["status"], row["pause_reason"]) == ("paused", "quality")
+    assert row["resume_at"] is not None
+    await world.hear(an_envelope("account_update", {"event": "ACCOUNT_RECONNECTED"}, WABA_ID))
+    assert await world.ask("SELECT status FROM whatsapp_broadcasts") == "queued"
+
+
+async def test_a_throughput_upgrade_is_followed(world: World) -> None:
+    async with world.engine.begin() as connection:
+        await connection.execute(text("UPDATE channels SET rate_per_second = 80"))
+    news = {"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE"}
+    await world.hear(an_envelope("phone_number_quality_update", news, WABA_ID))
+    assert await world.ask("SELECT rate_per_second FROM channels") == 1_000
