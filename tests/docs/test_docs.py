@@ -9,6 +9,7 @@ from typer.main import get_command
 from server.app import API, create_app
 from server.cli.main import app
 from server.config import Settings, variable_name
+from server.domain.preflight import Code
 from server.domain.states import BroadcastStatus, PauseReason, RecipientStatus
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,10 @@ def test_every_status_and_reason_is_explained() -> None:
     text = read("docs/states.md")
     names = [*BroadcastStatus, *RecipientStatus, *(set(PauseReason) - {PauseReason.RUNTIME_LIMIT})]
     assert not [name for name in names if f"`{name}`" not in text]
+
+
+def test_every_finding_of_the_pre_flight_is_explained() -> None:
+    assert set(re.findall(r"^\| `([a-z_]+)`", read("docs/preflight.md"), re.MULTILINE)) == set(Code)
 
 
 @pytest.mark.parametrize(
