@@ -115,12 +115,12 @@ def watch(number: Number, as_json: AsJson = False) -> None:
 @group.command()
 def preflight(number: Number, as_json: AsJson = False) -> None:
     """Look at what can be known before a broadcast starts. Exit code 2 where something stops it."""
-    from server.cli.preflight import ask_outside, look, say_findings
+    from server.cli.preflight import look, say_findings
     from server.cli.watch import broadcast_number
 
     broadcast_id = broadcast_number(number)
     with environment(needs_queue=False) as found:
-        report = look(found.database_url, broadcast_id, ask_outside(found.database_url, broadcast_id))
+        report = look(found.database_url, broadcast_id)
     if as_json:
         answer_json(report.as_json())
     else:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
 from server.domain.states import Actor
 
 if TYPE_CHECKING:
+    from server.domain.preflight import Report
     from server.services.audiences import Loaded, LoadProgress
     from server.services.csv_lists import CsvList
     from server.services.drafts import NewBroadcast
@@ -92,13 +93,13 @@ def _send(
     database_url: str, redis_url: str, business: str, new: "NewBroadcast", people: "CsvList", *, ask: bool
 ) -> dict[str, Any] | None:
     """Read the list, say what will happen, ask, start. None: the person said no, and the draft is gone."""
-    from server.cli.preflight import checked
+    from server.cli.preflight import say_or_refuse
 
     with database_errors():
-        shown, loaded = asyncio.run(_load(database_url, business, new, people))
+        shown, loaded, outside, found = asyncio.run(_load(database_url, business, new, people))
         _say_what_will_happen(loaded, new)
         with _forgotten_unless_started(database_url, shown["id"]):
-            outside = checked(database_url, shown["id"])
+            say_or_refuse(found)
             if ask and not _is_wanted(loaded.accepted_count):
                 asyncio.run(_forget(database_url, shown["id"]))
                 return None
@@ -117,18 +118,25 @@ def _is_wanted(people_count: int) -> bool:
 
 async def _load(
     database_url: str, business: str, new: "NewBroadcast", people: "CsvList"
-) -> "tuple[dict[str, Any], Loaded]":
-    """The draft, and what became of the list: one transaction, or nothing."""
-    from server.services import accounts, broadcast_json, drafts
+) -> "tuple[dict[str, Any], Loaded, Outside, Report]":
+    """The draft, what became of the list, and its pre-flight: one transaction, or nothing."""
+    from server.cli.preflight import asking
+    from server.services import accounts, broadcast_json, drafts, preflight
 
-    async with async_engine(database_url) as engine, engine.begin() as connection:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(async_engine(database_url))
+        connection = await stack.enter_async_context(engine.begin())
         business_id = await accounts.find_business(connection, business)
+        # WhatsApp answers while the list is read.
+        answer = await stack.enter_async_context(asking(engine, business_id, new))
         broadcast_id = await drafts.create(connection, business_id, new)
         loaded = await drafts.add_recipients(connection, broadcast_id, people, _progress())
         if not loaded.accepted_count:
             _say_rejected(loaded)
             raise BadInput("Nobody in this list can be sent to.")
-        return await broadcast_json.show(connection, business_id, broadcast_id), loaded
+        shown = await broadcast_json.show(connection, business_id, broadcast_id)
+        outside = await answer
+        return shown, loaded, outside, await preflight.inspect(connection, broadcast_id, outside)
 
 
 def _progress() -> "Any":
