@@ -69,6 +69,16 @@ _REWIND = text("""
 """)
 
 
+_WAIT_FOR_RECIPIENTS = text("""
+    /* broadcasts.wait_for_recipients   Until the first of them may be tried again: sooner, never later. */
+    UPDATE whatsapp_broadcasts
+       SET resume_at = least(resume_at, (SELECT min(next_attempt_at) FROM whatsapp_broadcast_recipients
+                                          WHERE broadcast_id = :id AND next_attempt_at IS NOT NULL
+                                            AND status = 'queued'))
+     WHERE id = :id AND status = 'queued' AND (resume_at IS NOT NULL OR :reopened)
+""")
+
+
 class Why(NamedTuple):
     """Why a broadcast stands where it stands. detail: one plain sentence. resume_at: when it goes on by itself."""
 
@@ -172,6 +182,12 @@ async def finish_cancel(connection: AsyncConnection, broadcast_id: int, *, epoch
         await leases.mark_strays(connection, broadcast_id, epoch)
     await ledger.within(connection, ledger.CANCEL_REST, {"broadcast_id": broadcast_id})
     return await make(connection, broadcast_id, Move.CANCEL, by=Actor.USER, epoch=epoch)
+
+
+async def try_again(connection: AsyncConnection, broadcast_id: int, *, by: Actor, why: str) -> None:
+    """Somebody went back into the queue from outside a run: the broadcast goes on, after its end too, in time."""
+    reopened = await make(connection, broadcast_id, Move.REOPEN, by=by, why=Why(None, why))
+    await connection.execute(_WAIT_FOR_RECIPIENTS, {"id": broadcast_id, "reopened": reopened})
 
 
 async def rewind(connection: AsyncConnection, broadcast_id: int, epoch: int) -> None:

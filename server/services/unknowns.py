@@ -10,9 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge
-from server.domain.states import Actor, BroadcastStatus, Move
+from server.domain.states import Actor, BroadcastStatus
 from server.services import broadcasts
-from server.services.broadcasts import Why
 
 # One round judges at most so many of one broadcast; the next goes on.
 MOST: int = 10_000
@@ -139,8 +138,8 @@ async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: 
         await connection.execute(statement, {"broadcast_id": broadcast_id, "ids": ids, "reason": judgement.reason})
         count += len(ids)
         if judgement.remedy is Remedy.RESEND:
-            why = Why(None, f"{len(ids)} unknown are sent again. {judgement.reason}")
-            await broadcasts.make(connection, broadcast_id, Move.REOPEN, by=Actor.STEWARD, why=why)
+            why = f"{len(ids)} unknown are sent again. {judgement.reason}"
+            await broadcasts.try_again(connection, broadcast_id, by=Actor.STEWARD, why=why)
     return count
 
 

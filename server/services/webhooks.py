@@ -59,14 +59,6 @@ _HEARD_FROM = text("""
     UPDATE channels SET last_status_at = greatest(last_status_at, :at) WHERE id = ANY(:ids)
 """)
 
-_REOPENED = text("""
-    /* webhooks.reopened   Whoever is put off waits for it; until then the broadcast does. */
-    UPDATE whatsapp_broadcasts
-       SET resume_at = (SELECT min(next_attempt_at) FROM whatsapp_broadcast_recipients
-                         WHERE broadcast_id = :id AND next_attempt_at IS NOT NULL AND status = 'queued')
-     WHERE id = :id
-""")
-
 _ENDING = text("SELECT status, failed_count FROM whatsapp_broadcasts WHERE id = :id")
 
 
@@ -247,8 +239,7 @@ async def _lock(connection: AsyncConnection, named: Iterable[int], owners: Itera
 async def _follow(connection: AsyncConnection, changes: Changes, locked: dict[int, str]) -> None:
     """What statuses mean for the broadcasts: a pause, another try after the end, another ending."""
     for broadcast_id in sorted(changes.put_off):
-        if await broadcasts.make(connection, broadcast_id, Move.REOPEN, by=Actor.ENGINE, why=Why(None, _REOPEN_WHY)):
-            await connection.execute(_REOPENED, {"id": broadcast_id})
+        await broadcasts.try_again(connection, broadcast_id, by=Actor.ENGINE, why=_PUT_OFF)
     for broadcast_id, stop in sorted(changes.stops.items()):
         await account_updates.hold(connection, [broadcast_id], Why(stop.pause_reason, stop.message))
     for broadcast_id in sorted(changes.changed):
@@ -258,7 +249,7 @@ async def _follow(connection: AsyncConnection, changes: Changes, locked: dict[in
             await broadcasts.make(connection, broadcast_id, move, by=Actor.ENGINE)
 
 
-_REOPEN_WHY: Final = "WhatsApp could not deliver to somebody who may be tried again later."
+_PUT_OFF: Final = "WhatsApp could not deliver to somebody who may be tried again later."
 
 
 async def _put_aside(connection: AsyncConnection, body: Body, oddity: Oddity) -> None:

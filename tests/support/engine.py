@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -84,6 +85,11 @@ class Part:
             raise AssertionError(f"it did not end in {seconds} s:\n{self.log.read_text()}") from None
 
 
+def _is_listening(port: int) -> bool:
+    with socket.socket() as found:
+        return found.connect_ex(("127.0.0.1", port)) == 0
+
+
 def _kill(processes: list[psutil.Process]) -> bool:
     for process in processes:
         try:
@@ -130,6 +136,15 @@ class Engine:
             )
         self._parts.append(Part(process, log))
         return self._parts[-1]
+
+    def start_web(self) -> tuple[Part, str]:
+        """Start a web process and wait until it listens. The process, and its address."""
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = int(found.getsockname()[1])
+        part = self.start("web", "--port", str(port))
+        until(lambda: _is_listening(port), what="the web process")
+        return part, f"http://127.0.0.1:{port}"
 
     def logs(self) -> str:
         """Everything that all parts have logged."""
