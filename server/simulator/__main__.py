@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from server.simulator.app import run
 from server.simulator.faults import faults_from_text
+from server.simulator.limit_options import limits_from_text
 from server.simulator.people import shares_from_text
 from server.simulator.settings import CannotStart, SimulatorSettings, callbacks_to
 from server.simulator.webhook_manners import manners_from_text
@@ -46,6 +47,7 @@ def _settings(arguments: list[str]) -> SimulatorSettings:
     add("--webhook-url", action="append", default=[], metavar="URL", help="where webhooks go")
     add("--app-secret", default="simulator", help="what webhooks are signed with")
     add("--webhooks", type=_read_by(manners_from_text), default=defaults.webhooks, help="such as doubled=0.1,batch=9")
+    add("--limits", type=_read_by(limits_from_text), default=defaults.limits, help="such as messaging=TIER_250")
     add("--time-scale", type=float, default=defaults.time_scale, help="3600 makes an hour a second")
     add("--faults", type=_read_by(faults_from_text), default=defaults.faults, help="such as drop=0.01,latency_ms=300")
     add("--until-stdin-closes", action="store_true", help="end when standard input ends")

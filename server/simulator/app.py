@@ -105,10 +105,12 @@ class Simulator:
                 self._send(exchange, path[0])
                 return
             self._world.check_token(exchange.authorization)
+            self._happenings.usage.call()
             answer = self._graph.answer(method, path, query, exchange.body)
-            exchange.answer(response(200, msgspec.json.encode(answer)))
+            more_headers = self._happenings.usage.headers
+            exchange.answer(response(200, msgspec.json.encode(answer), more_headers=more_headers))
         except Refusal as refusal:
-            exchange.answer(error_response(refusal))
+            exchange.answer(error_response(refusal, self._happenings.usage.headers))
 
     def _send(self, exchange: Exchange, number_id: str) -> None:
         try:

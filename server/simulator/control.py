@@ -19,13 +19,16 @@
     POST /_sim/people/{phone}/writes          {"text": "STOP", "context": true}: a person writes, now
     POST /_sim/people/{phone}/taps            {"button": "Stop", "context": false}: taps a button
     POST /_sim/people/{phone}/marketing       {"value": "stop"}: stops marketing in WhatsApp's own menu, or "resume"
+    POST /_sim/templates                      {"name": "…", "do": "pause"}: unpause, disable, release, drop, quality
+    POST /_sim/account                        {"do": "restrict", "hours": 24}: disable, reinstate, alert, limit
+    POST /_sim/numbers/{id}                   {"do": "upgrade"}
+    POST /_sim/tell                           {"field": "…", "value": {…}}: any other webhook
     POST /_sim/reset                          everything as at the start, the ledger included
 
 Waiting answers with what is there when the time is up; the caller looks at the numbers. What is malformed is a 400
 with a sentence in `error`.
 """
 
-import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
@@ -36,7 +39,7 @@ from server.simulator.faults import Faults, Weather
 from server.simulator.happenings import Happenings
 from server.simulator.http import Exchange, response
 from server.simulator.ledger import Ledger, windows
-from server.simulator.limits import MESSAGING_LIMIT_SECONDS, MESSAGING_LIMITS
+from server.simulator.limits import MESSAGING_LIMITS
 from server.simulator.settings import SimulatorSettings
 from server.simulator.waits import Holds, Waits
 from server.simulator.world import World, WorldChange
@@ -201,8 +204,7 @@ class Control:
         }
 
     def _limits(self) -> dict[str, Any]:
-        since = time.time() - MESSAGING_LIMIT_SECONDS
-        used = len({entry.wa_id for entry in self._ledger.accepted if entry.unix_seconds > since})
+        used = self._happenings.account.used()
         limit = MESSAGING_LIMITS.get(self._world.messaging_limit)
         return {
             "messaging_limit": self._world.messaging_limit,
@@ -221,11 +223,13 @@ class Control:
             "status": world.status,
             "quality_rating": world.quality_rating,
             "messaging_limit": world.messaging_limit,
+            "limits": world.limits,
+            "restriction": world.restriction,
             "numbers": list(world.numbers),
             "accounts": sorted(world.accounts),
             "templates": [
-                {"name": template.name, "language": template.language, "status": template.status}
-                for template in world.templates
+                {"name": one.name, "language": one.language, "status": one.status, "quality": one.quality}
+                for one in world.templates
             ],
         }
 

@@ -8,6 +8,7 @@ import msgspec
 from server.simulator.contents import ButtonSeen
 from server.simulator.happenings import Happenings
 from server.simulator.ledger import Accepted, Ledger
+from server.simulator.orders import Orders
 from server.simulator.validation import digits_of, wa_id_of
 from server.simulator.voices import Said
 from server.simulator.webhook_manners import Callback, Manners
@@ -66,6 +67,7 @@ class LifeControl:
         self._world = world
         self._ledger = ledger
         self._happenings = happenings
+        self._orders = Orders(world, happenings)
 
     def show_webhooks(self) -> dict[str, Any]:
         """How webhooks are delivered, and how each callback fares."""
@@ -84,6 +86,8 @@ class LifeControl:
                 return self._change_webhooks(body)
             case ("POST", ["people", phone, deed]):
                 return self._act(phone, deed, body)
+            case ("POST", [*path]):
+                return self._orders.carry_out(path, body)
             case _:
                 raise LookupError
 

@@ -111,7 +111,7 @@ _traces: Final = itertools.count(1)
 _process: Final = os.urandom(6).hex()
 
 
-def error_response(refusal: Refusal) -> bytes:
+def error_response(refusal: Refusal, more_headers: bytes = b"") -> bytes:
     """The whole HTTP response for a refusal, in Meta's envelope."""
     kind = KINDS.get(refusal.code, _NOT_LISTED)
     words = refusal.message or kind.title
@@ -125,7 +125,7 @@ def error_response(refusal: Refusal) -> bytes:
     if refusal.subcode is not None:
         error["error_subcode"] = refusal.subcode
     error["fbtrace_id"] = f"A{_process}{next(_traces):x}"
-    return response(kind.http_status, msgspec.json.encode({"error": error}))
+    return response(kind.http_status, msgspec.json.encode({"error": error}), more_headers=more_headers)
 
 
 BAD_GATEWAY: Final = response(

@@ -87,7 +87,7 @@ class Graph:
             "platform_type": "CLOUD_API",
             "account_mode": "LIVE",
             "is_on_biz_app": False,
-            "throughput": {"level": "HIGH" if world.rate == 0 or world.rate > 80 else "STANDARD"},
+            "throughput": {"level": "HIGH" if not 0 < number.throughput.rate <= 80 else "STANDARD"},
             "whatsapp_business_manager_messaging_limit": world.messaging_limit,
             "webhook_configuration": {},
             "health_status": self._health("PHONE_NUMBER", number.id),
@@ -104,7 +104,7 @@ class Graph:
         }
 
     def _health(self, entity_type: str, entity_id: str) -> dict[str, Any]:
-        code = BLOCKED_BY_STATUS.get(self._world.status)
+        code = BLOCKED_BY_STATUS.get(self._world.status) or self._world.restriction
         can_send = "AVAILABLE" if code is None else "BLOCKED"
         entity: dict[str, Any] = {"entity_type": entity_type, "id": entity_id, "can_send_message": can_send}
         if code is not None:

@@ -27,9 +27,9 @@ def _head(status: int, content_type: str) -> bytes:
     ).encode()
 
 
-def response(status: int, body: bytes, content_type: str = JSON) -> bytes:
-    """The bytes of one whole HTTP response."""
-    return b"%b%d\r\n\r\n%b" % (_head(status, content_type), len(body), body)
+def response(status: int, body: bytes, content_type: str = JSON, more_headers: bytes = b"") -> bytes:
+    """The bytes of one whole HTTP response. more_headers: lines of a head, each with its end."""
+    return b"%b%d\r\n%b\r\n%b" % (_head(status, content_type), len(body), more_headers, body)
 
 
 class Exchange:

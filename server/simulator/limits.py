@@ -3,9 +3,12 @@
 Throughput: a bucket of one second's worth that fills at the rate; an empty one answers 130429. Only messages that are
 accepted take from it.
 Pair: one message in 6 s to the same person; up to 45 go at once on credit, and each is paid back with 6 s (131056).
-The messaging limit (unique people in 24 hours) has no documented code; it is reported, not enforced.
+The messaging limit (unique people in 24 hours) has no documented code; what is answered beyond it is an option, and by
+default nothing is: it is reported, not enforced (limit_options.py).
 """
 
+import itertools
+from collections import deque
 from typing import Final
 
 PAIR_INTERVAL_SECONDS: Final = 6.0
@@ -70,3 +73,49 @@ class PairLimit:
             self._paid_at = {person: paid_at for person, paid_at in self._paid_at.items() if paid_at > now}
             # Twice what is left: pruning then costs each message a constant, however many people there are.
             self._prune_at_size = max(100_000, 2 * len(self._paid_at))
+
+
+class Lately:
+    """Who was there within the last `seconds`, each counted once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._at: dict[str, float] = {}
+        """When each was last there, the longest ago first."""
+
+    def note(self, wa_id: str, now: float) -> None:
+        """This person was there."""
+        self._at.pop(wa_id, None)
+        self._at[wa_id] = now
+
+    def has(self, wa_id: str, now: float) -> bool:
+        """Whether this person was there lately."""
+        at = self._at.get(wa_id)
+        return at is not None and now - at < self._seconds
+
+    def count(self, now: float) -> int:
+        """How many were there lately; the others are forgotten."""
+        for wa_id, _ in list(itertools.takewhile(lambda item: now - item[1] >= self._seconds, self._at.items())):
+            del self._at[wa_id]
+        return len(self._at)
+
+
+class Cap:
+    """How many messages one person takes within `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._times: dict[str, deque[float]] = {}
+
+    def allows(self, wa_id: str, most: int, now: float) -> bool:
+        """Whether one more is taken now, of so many at most."""
+        times = self._times.get(wa_id)
+        if times is None:
+            return True
+        while times and now - times[0] >= self._seconds:
+            times.popleft()
+        return len(times) < most
+
+    def take(self, wa_id: str, now: float) -> None:
+        """One was taken."""
+        self._times.setdefault(wa_id, deque()).append(now)

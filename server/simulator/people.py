@@ -43,6 +43,7 @@ import msgspec
 from server.simulator.faults import Probability
 from server.simulator.pairs_of_text import struct_from_text
 
+WINDOW_SECONDS: Final = 24 * 3600.0
 TOLD_BY_WEBHOOK: Final = frozenset({131026, 131049, 131050, 130472})
 
 
@@ -152,15 +153,26 @@ def shares_from_text(text: str) -> Shares:
 class People:
     """Everybody the simulator can reach, and what they have decided for themselves since."""
 
-    def __init__(self, seed: int, shares: Shares) -> None:
+    def __init__(self, seed: int, shares: Shares, time_scale: float = 1.0) -> None:
         self._seed = seed
+        self._window_seconds = WINDOW_SECONDS / time_scale
         self.shares = shares
         self._refused: Counter[str] = Counter()
         self.left: set[str] = set()
         """Those who stopped marketing in WhatsApp's own menu."""
         self.blocking: set[str] = set()
         """Those who blocked the business."""
+        self._wrote_at: dict[str, float] = {}
         self._by_user_id: dict[str, str] = {}
+
+    def wrote(self, wa_id: str, now: float) -> None:
+        """This person wrote to the business, which opens a service window."""
+        self._wrote_at[wa_id] = now
+
+    def has_window(self, wa_id: str, now: float) -> bool:
+        """Whether this person wrote within the last 24 hours (by Meta's clock)."""
+        at = self._wrote_at.get(wa_id)
+        return at is not None and now - at < self._window_seconds
 
     def known_as(self, user_id: str, wa_id: str) -> None:
         """Webhooks have told this user id; who writes to it writes to this person."""

@@ -48,6 +48,9 @@ class Sending:
         self._life = happenings.life
         self._contents = happenings.contents
         self._ids = happenings.ids
+        self._account = happenings.account
+        self._templates = happenings.templates
+        self._usage = happenings.usage
 
     def send(self, exchange: Exchange, number: Number) -> None:
         """Handle one request to send from this number."""
@@ -84,6 +87,9 @@ class Sending:
         person = message.wa_id or self._world.people.behind(message.to)
         habit = self._world.people.habit_of(person)
         self._check_number(number, message, person, habit, now)
+        strict = self._world.strict
+        if strict:
+            self._account.check(person)
         number.throughput.take()
         if number.pairs is not None:
             number.pairs.take(person, now)
@@ -104,10 +110,19 @@ class Sending:
         )
         self._ledger.accept(entry)
         self._contents.keep(n, exchange.body)
-        answer = _accepted(message, message_id)
-        early = None
-        if self._webhooks.wanted or habit is not ORDINARY:
-            early = self._live(entry, habit, may_be_early=mishap is None)
+        early, status = None, "accepted"
+        if strict or self._webhooks.wanted or habit is not ORDINARY:
+            code = self._world.failure(entry, habit)
+            if code is None and strict:
+                code = self._account.failure(entry)
+            if code is None and strict and self._templates.holds(entry, habit):
+                status = "held_for_quality_assessment"
+            else:
+                early = self._life.begin(entry, habit, code, may_be_early=mishap is None)
+        self._give_in_time(exchange, _accepted(message, message_id, status, self._usage.headers), mishap, early)
+
+    def _give_in_time(self, exchange: Exchange, answer: bytes, mishap: Mishap | None, early: int | None) -> None:
+        """Give the answer, after a status that must be told before it."""
         if early is not None:
             status = early
             self._ledger.when_written(
@@ -115,12 +130,6 @@ class Sending:
             )
         else:
             self._give(exchange, answer, mishap)
-
-    def _live(self, entry: Accepted, habit: Habit, *, may_be_early: bool) -> int | None:
-        """The message begins its life. Returns the status that must be told before the answer, if there is one."""
-        marketing = self._world.is_marketing(entry.template, entry.language)
-        code = self._world.people.failure(entry.wa_id, habit, marketing=marketing)
-        return self._life.begin(entry, habit, code, may_be_early=may_be_early)
 
     def _give(self, exchange: Exchange, answer: bytes, mishap: Mishap | None) -> None:
         """Give the answer to an accepted message, unless it goes astray or is kept back."""
@@ -134,6 +143,10 @@ class Sending:
         code = BLOCKED_BY_STATUS.get(self._world.status)
         if code is not None:
             raise Refusal(code, f"The phone number is {self._world.status}")
+        if self._world.restriction is not None:
+            raise Refusal(self._world.restriction, "The WhatsApp Business Account is restricted")
+        if number.in_maintenance:
+            raise Refusal(131057, "The throughput of the phone number is being upgraded")
         if person == number.digits:
             raise Refusal(131021, "The sender and the recipient are the same phone number")
         if not number.throughput.allows(now):
@@ -191,9 +204,9 @@ def _later(loop: asyncio.AbstractEventLoop, seconds: float, exchange: Exchange, 
     loop.call_later(seconds, exchange.answer, http_response)
 
 
-def _accepted(message: Message, message_id: str) -> bytes:
+def _accepted(message: Message, message_id: str, message_status: str, headers: bytes) -> bytes:
     """The answer to an accepted message. Only templates have a message_status."""
-    status = ',"message_status":"accepted"' if message.template is not None else ""
+    status = f',"message_status":"{message_status}"' if message.template is not None else ""
     if message.wa_id is None:
         contact = msgspec.json.encode({"input": message.input, "user_id": message.input}).decode()
     elif message.input.isascii():  # a checked number: nothing in it needs escaping
@@ -201,4 +214,4 @@ def _accepted(message: Message, message_id: str) -> bytes:
     else:
         contact = msgspec.json.encode({"input": message.input, "wa_id": message.wa_id}).decode()
     body = f'{{"messaging_product":"whatsapp","contacts":[{contact}],"messages":[{{"id":"{message_id}"{status}}}]}}'
-    return response(200, body.encode())
+    return response(200, body.encode(), more_headers=headers)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from server.simulator.faults import Faults
+from server.simulator.limit_options import Limits
 from server.simulator.people import Shares
 from server.simulator.webhook_manners import Callback, Manners
 
@@ -46,6 +47,8 @@ class SimulatorSettings:
     """Where webhooks go; without any there are none."""
     webhooks: Manners = field(default_factory=Manners)
     """How they are delivered."""
+    limits: Limits = field(default_factory=Limits)
+    """Limits beside those of the number."""
     time_scale: float = 1.0
     """How many times faster than Meta's hours and days pass: the back-off of webhooks, pauses, limits of a day."""
     until_stdin_closes: bool = False

@@ -81,7 +81,7 @@ class Shape:
 
 @dataclass(slots=True)
 class Template:
-    """One template in one language. `status` may change at any time; the rest stays."""
+    """One template in one language. `status` and `quality` may change at any time; the rest stays."""
 
     id: str
     name: str
@@ -93,6 +93,7 @@ class Template:
     more: dict[str, Any]
     """Other fields of the node, as they came."""
     shape: Shape
+    quality: str = "GREEN"
 
     def node(self) -> dict[str, Any]:
         """The template as the Graph API shows it."""
@@ -104,7 +105,7 @@ class Template:
             "category": self.category,
             "parameter_format": "NAMED" if self.named else "POSITIONAL",
             "components": self.components,
-            "quality_score": {"score": "GREEN", "date": 1_790_000_000},
+            "quality_score": {"score": self.quality, "date": 1_790_000_000},
             "rejected_reason": "NONE",
             **self.more,
         }
@@ -164,7 +165,7 @@ def template_from(node: Mapping[str, Any]) -> Template:
         read = msgspec.convert(components, tuple[_ComponentNode, ...])
     except msgspec.ValidationError as error:
         raise Refusal(100, f"components must be a list of objects, as Meta's template node has them: {error}") from None
-    known = {"id", "name", "language", "category", "status", "parameter_format", "components"}
+    known = {"id", "name", "language", "category", "status", "parameter_format", "components", "quality_score"}
     return Template(
         id=str(node.get("id") or _id_for(name, language)),
         name=name,
@@ -175,7 +176,13 @@ def template_from(node: Mapping[str, Any]) -> Template:
         components=list(components or ()),
         more={field: value for field, value in node.items() if field not in known},
         shape=_shape_of(read, named=parameter_format == "NAMED"),
+        quality=_quality_of(node),
     )
+
+
+def _quality_of(node: Mapping[str, Any]) -> str:
+    quality = node.get("quality_score")
+    return str(quality.get("score", "GREEN")) if isinstance(quality, dict) else "GREEN"
 
 
 def _id_for(name: str, language: str) -> str:

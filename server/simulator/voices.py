@@ -108,6 +108,7 @@ class Voices:
         payload: str | None = None,
     ) -> Said:
         message_id = self._ids.next_for(wa_id)
+        self._world.people.wrote(wa_id, time.time())
         who = self._who(wa_id, hidden=hidden)
         contact = {**who, "profile": {"name": name_of(wa_id), **({"username": f"u{wa_id[-7:]}"} if hidden else {})}}
         message: dict[str, Any] = {"id": message_id, "timestamp": str(int(time.time())), **content}

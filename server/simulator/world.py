@@ -12,8 +12,10 @@ import msgspec
 
 from server.simulator.errors import Refusal, no_such_object
 from server.simulator.faults import Probability
+from server.simulator.ledger import Accepted
+from server.simulator.limit_options import Limits
 from server.simulator.limits import PairLimit, Throughput
-from server.simulator.people import People, Shares
+from server.simulator.people import Habit, People, Shares
 from server.simulator.settings import CannotStart, SimulatorSettings
 from server.simulator.templates import Template, TemplateBook, builtin_nodes, read_nodes
 
@@ -44,13 +46,15 @@ class WorldChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: str | None = None
     quality_rating: str | None = None
     messaging_limit: str | None = None
+    limits: Limits | None = None
+    """These limits and no others (limit_options.py); its `messaging` is the messaging limit."""
     templates: tuple[TemplateChange, ...] = ()
 
 
 class Number:
     """One number of the business, with what it has used up of its limits."""
 
-    __slots__ = ("digits", "display_phone_number", "id", "pairs", "throughput")
+    __slots__ = ("digits", "display_phone_number", "id", "in_maintenance", "pairs", "throughput", "upgraded")
 
     def __init__(self, number_id: str, rate: float, *, pair_limit: bool) -> None:
         self.id = number_id
@@ -59,6 +63,15 @@ class Number:
         self.display_phone_number = f"+1 {self.digits[1:4]}-{self.digits[4:7]}-{self.digits[7:]}"
         self.throughput = Throughput(rate)
         self.pairs = PairLimit() if pair_limit else None
+        self.upgraded = False
+        self.in_maintenance = False
+
+    def change(self, rate: float | None, *, pair_limit: bool | None) -> None:
+        """Take other limits; None leaves one as it is."""
+        if rate is not None:
+            self.throughput.rate = rate
+        if pair_limit is not None:
+            self.pairs = PairLimit() if pair_limit else None
 
 
 class World:
@@ -77,8 +90,10 @@ class World:
         self.pair_limit = settings.pair_limit
         self.status = "CONNECTED"
         self.quality_rating = "GREEN"
-        self.messaging_limit = "TIER_UNLIMITED"
-        self.people = People(settings.seed, _shares(settings))
+        self._limit(settings.limits)
+        self.restriction: int | None = None
+        """The code that answers everything while the account is restricted or disabled."""
+        self.people = People(settings.seed, _shares(settings), settings.time_scale)
         self.templates = _templates_of(settings)
         self.numbers: dict[str, Number] = {}
         self.accounts: set[str] = set()
@@ -112,6 +127,10 @@ class World:
         found = self.templates.get(template, language)
         return found is not None and found.category == "MARKETING"
 
+    def failure(self, entry: Accepted, habit: Habit) -> int | None:
+        """The code that a message fails with because of its person, after it was accepted; None where it does not."""
+        return self.people.failure(entry.wa_id, habit, marketing=self.is_marketing(entry.template, entry.language))
+
     def check_token(self, authorization: bytes) -> None:
         """Whether the request may act for the business. Refusal 104 without a token, 190 with a wrong one."""
         scheme, _, token = authorization.partition(b" ")
@@ -128,18 +147,27 @@ class World:
         for one in change.templates:
             for template in self._templates_named(one):
                 template.status = one.status.upper()
+        if change.limits is not None:
+            self._limit(change.limits)
         for name in ("rate", "pair_limit", "status", "quality_rating", "messaging_limit"):
             value = getattr(change, name)
             if value is not None:
                 setattr(self, name, value)
+        self._change_people(change)
+        for number in self.numbers.values():
+            number.change(change.rate, pair_limit=change.pair_limit)
+
+    def _limit(self, limits: Limits) -> None:
+        self.limits = limits
+        self.strict = limits != Limits()
+        """Whether there are any of these limits: sending asks nothing more where there are none."""
+        self.messaging_limit = limits.messaging
+
+    def _change_people(self, change: WorldChange) -> None:
         shares = change.habits or self.people.shares
         if change.not_on_whatsapp is not None:
             shares = msgspec.convert({**msgspec.to_builtins(shares), "off": change.not_on_whatsapp}, Shares)
         self.people.shares = shares
-        for number in self.numbers.values():
-            number.throughput.rate = self.rate
-            if change.pair_limit is not None:
-                number.pairs = PairLimit() if change.pair_limit else None
 
     def _templates_named(self, change: TemplateChange) -> list[Template]:
         return [

@@ -4,6 +4,7 @@ import http.client
 import json
 import subprocess
 import sys
+from email.message import Message
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -208,6 +209,27 @@ class Simulator:
         """A person stops marketing in WhatsApp's own menu ("stop"), or resumes it ("resume")."""
         return self._send("POST", f"/_sim/people/{phone}/marketing", {"value": value})
 
+    # What befalls templates, numbers and the account
+
+    def template(self, name: str, do: str, **more: object) -> int:
+        """Now `pause`, `unpause`, `disable`, `release` or `drop` a template, or `quality` with its `score`.
+
+        Returns how many held messages were released or dropped.
+        """
+        return int(self._send("POST", "/_sim/templates", {"name": name, "do": do, **more})["messages"])
+
+    def account(self, do: str, **more: object) -> None:
+        """Now `restrict` (hours), `disable`, `reinstate`, `alert` (alert_type) or `limit` (tier) the account."""
+        self._send("POST", "/_sim/account", {"do": do, **more})
+
+    def upgrade(self, number_id: str, maintenance_seconds: float = 0) -> None:
+        """The number may send 1,000 messages a second from now on."""
+        self._send("POST", f"/_sim/numbers/{number_id}", {"do": "upgrade", "maintenance_seconds": maintenance_seconds})
+
+    def tell(self, field: str, value: dict[str, Any], **more: object) -> None:
+        """Any other webhook, now."""
+        self._send("POST", "/_sim/tell", {"field": field, "value": value, **more})
+
     def reset(self) -> None:
         """Everything as at the start, the ledger included."""
         self._send("POST", "/_sim/reset")
@@ -225,6 +247,13 @@ class Simulator:
 
     def call(self, method: str, path: str, body: object = None, token: str | None = None) -> tuple[int, Any]:
         """One request to any endpoint: the HTTP status and the JSON of the answer (text where it is not JSON)."""
+        status, _, answer = self.headers_of(method, path, token, body)
+        return status, answer
+
+    def headers_of(
+        self, method: str, path: str, token: str | None = None, body: object = None
+    ) -> tuple[int, Message, Any]:
+        """Such a request, and the headers of its answer as well."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_SECONDS)
         headers = {"Content-Type": "application/json"}
         if token is not None:
@@ -236,7 +265,8 @@ class Simulator:
             text = answer.read().decode()
         finally:
             connection.close()
-        return answer.status, json.loads(text) if "json" in (answer.headers["Content-Type"] or "") else text
+        is_json = "json" in (answer.headers["Content-Type"] or "")
+        return answer.status, answer.headers, json.loads(text) if is_json else text
 
 
 def simulator_command(**options: object) -> list[str]:
