@@ -9,7 +9,7 @@ import msgspec
 from server.simulator.templates import Template
 from server.simulator.world import World
 
-KEPT_CONTENTS: Final = 20_000
+KEPT_CONTENTS: Final = 10_000
 _VARIABLE: Final = re.compile(r"\{\{\s*([a-z0-9_]+)\s*\}\}")
 
 
@@ -37,20 +37,21 @@ class Contents:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._bodies: dict[int, bytes] = {}
+        self.forget()
 
     def keep(self, n: int, body: bytes) -> None:
         """Remember what message `n` said; the one so many before it is forgotten."""
-        self._bodies[n] = body
-        self._bodies.pop(n - KEPT_CONTENTS, None)
+        self._bodies[n % KEPT_CONTENTS] = body
+        self._last = n
 
     def forget(self) -> None:
         """Forget everything."""
-        self._bodies.clear()
+        self._bodies: list[bytes | None] = [None] * KEPT_CONTENTS
+        self._last = 0
 
     def letter(self, n: int) -> Letter | None:
         """What the person sees of message `n`; None where it is forgotten."""
-        body = self._bodies.get(n)
+        body = self._bodies[n % KEPT_CONTENTS] if self._last - KEPT_CONTENTS < n <= self._last else None
         if body is None:
             return None
         fields = msgspec.json.decode(body, type=dict[str, Any])

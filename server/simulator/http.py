@@ -20,16 +20,15 @@ HTML = "text/html; charset=utf-8"
 
 
 @lru_cache(maxsize=64)
-def _head(status: int, content_type: str) -> bytes:
+def _head(status: int, content_type: str, more_headers: bytes) -> bytes:
     phrase = HTTPStatus(status).phrase
-    return (
-        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nfacebook-api-version: v25.0\r\nContent-Length: "
-    ).encode()
+    head = f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nfacebook-api-version: v25.0\r\n"
+    return head.encode() + more_headers + b"Content-Length: "
 
 
 def response(status: int, body: bytes, content_type: str = JSON, more_headers: bytes = b"") -> bytes:
     """The bytes of one whole HTTP response. more_headers: lines of a head, each with its end."""
-    return b"%b%d\r\n%b\r\n%b" % (_head(status, content_type), len(body), more_headers, body)
+    return b"%b%d\r\n\r\n%b" % (_head(status, content_type, more_headers), len(body), body)
 
 
 class Exchange:

@@ -110,26 +110,27 @@ class Sending:
         )
         self._ledger.accept(entry)
         self._contents.keep(n, exchange.body)
-        early, status = None, "accepted"
         if strict or self._webhooks.wanted or habit is not ORDINARY:
-            code = self._world.failure(entry, habit)
-            if code is None and strict:
-                code = self._account.failure(entry)
-            if code is None and strict and self._templates.holds(entry, habit):
-                status = "held_for_quality_assessment"
-            else:
-                early = self._life.begin(entry, habit, code, may_be_early=mishap is None)
-        self._give_in_time(exchange, _accepted(message, message_id, status, self._usage.headers), mishap, early)
-
-    def _give_in_time(self, exchange: Exchange, answer: bytes, mishap: Mishap | None, early: int | None) -> None:
-        """Give the answer, after a status that must be told before it."""
-        if early is not None:
-            status = early
-            self._ledger.when_written(
-                lambda: self._webhooks.tell_before(status, lambda: self._give(exchange, answer, None))
-            )
+            self._live(exchange, message, entry, habit, mishap)
         else:
+            self._give(exchange, _accepted(message, message_id, "accepted", self._usage.headers), mishap)
+
+    def _live(self, exchange: Exchange, message: Message, entry: Accepted, habit: Habit, mishap: Mishap | None) -> None:
+        """The message begins its life, or is held back, and is answered: after a status that must be told before."""
+        code = self._world.failure(entry, habit)
+        early, status = None, "accepted"
+        if code is None and self._world.strict:
+            code = self._account.failure(entry)
+            if code is None and self._templates.holds(entry, habit):
+                status = "held_for_quality_assessment"
+        if status == "accepted":
+            early = self._life.begin(entry, habit, code, may_be_early=mishap is None)
+        answer = _accepted(message, entry.message_id, status, self._usage.headers)
+        if early is None:
             self._give(exchange, answer, mishap)
+            return
+        first = early
+        self._ledger.when_written(lambda: self._webhooks.tell_before(first, lambda: self._give(exchange, answer, None)))
 
     def _give(self, exchange: Exchange, answer: bytes, mishap: Mishap | None) -> None:
         """Give the answer to an accepted message, unless it goes astray or is kept back."""
