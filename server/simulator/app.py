@@ -23,6 +23,7 @@ from server.simulator.graph import Graph
 from server.simulator.happenings import Happenings
 from server.simulator.http import Connection, Exchange, response
 from server.simulator.ledger import Ledger
+from server.simulator.page import page_at
 from server.simulator.sending import Sending
 from server.simulator.settings import CannotStart, SimulatorSettings
 from server.simulator.waits import Holds, Waits
@@ -92,6 +93,10 @@ class Simulator:
             target = urlsplit(exchange.url.decode("latin-1"))
         except ValueError:  # such as http://[, which the parser of HTTP lets pass
             exchange.answer(error_response(Refusal(2500, message="Unknown path components")))
+            return
+        page = page_at(target.path) if method == "GET" else None
+        if page is not None:
+            exchange.answer(page)
             return
         path = [unquote(piece) for piece in target.path.split("/") if piece]
         query = dict(parse_qsl(target.query, keep_blank_values=True))

@@ -15,6 +15,7 @@
     GET, PUT /_sim/world                      rate, limits, number, templates (world.py)
     GET  /_sim/webhooks                       how each callback fares; ?idle=true&timeout_seconds=S waits for the last
     PUT  /_sim/webhooks                       {"callbacks": [{"url": "http://…", "app_secret": "…"}], "manners": {…}}
+    GET  /_sim/people                         who received or said something last
     GET  /_sim/people/{phone}                 what one person received and said
     POST /_sim/people/{phone}/writes          {"text": "STOP", "context": true}: a person writes, now
     POST /_sim/people/{phone}/taps            {"button": "Stop", "context": false}: taps a button
@@ -131,6 +132,8 @@ class Control:
                 return self._weather.faults
             case ["world"]:
                 return self._show_world()
+            case ["people"]:
+                return self._life.people()
             case ["people", phone]:
                 return self._life.person(phone)
             case _:

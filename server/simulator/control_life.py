@@ -1,11 +1,13 @@
 """The part of `/_sim/` that is about people and webhooks. The table of all requests is in control.py."""
 
+import itertools
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
 from server.simulator.contents import ButtonSeen
+from server.simulator.faces import name_of
 from server.simulator.happenings import Happenings
 from server.simulator.ledger import Accepted, Ledger
 from server.simulator.orders import Orders
@@ -15,6 +17,10 @@ from server.simulator.webhook_manners import Callback, Manners
 from server.simulator.webhooks import MOST_CALLBACKS
 from server.simulator.world import World
 
+PEOPLE_AT_ONCE: Final = 100
+LOOKED_BACK: Final = 1_000
+"""Of the last messages and voices, for the list of people."""
+WATCHED_AT_ONCE: Final = 100
 SEEN_BY_ONE: Final = 200
 """Messages of one person that are shown at once, the newest."""
 
@@ -60,6 +66,28 @@ class Choosing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("value must be stop or resume")
 
 
+class Watched:
+    """The messages of those who are looked at, found anew only among what has come since: a page asks every second."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._accepted = ledger.accepted
+        self._found: dict[str, tuple[int, list[Accepted]]] = {}
+
+    def messages_to(self, person: str) -> list[Accepted]:
+        """Every message that was accepted for this person."""
+        accepted = self._ledger.accepted
+        if accepted is not self._accepted:  # the books were begun anew
+            self._accepted = accepted
+            self._found.clear()
+        begin, found = self._found.pop(person, (0, []))
+        found += [accepted[place] for place in range(begin, len(accepted)) if accepted[place].wa_id == person]
+        self._found[person] = (len(accepted), found)
+        if len(self._found) > WATCHED_AT_ONCE:
+            del self._found[next(iter(self._found))]
+        return found
+
+
 class LifeControl:
     """Shows and steers what happens after a message was accepted."""
 
@@ -68,6 +96,8 @@ class LifeControl:
         self._ledger = ledger
         self._happenings = happenings
         self._orders = Orders(world, happenings)
+        self._watched = Watched(ledger)
+        self._said = happenings.voices.said
 
     def show_webhooks(self) -> dict[str, Any]:
         """How webhooks are delivered, and how each callback fares."""
@@ -119,18 +149,38 @@ class LifeControl:
 
     def said(self, after: int, limit: int) -> list[dict[str, Any]]:
         """What people said, behind the one with this `n`."""
-        return [one.shown() for one in self._happenings.voices.said if one.n > after][:limit]
+        return [one.shown() for one in self._said if one.n > after][:limit]
+
+    def people(self) -> dict[str, Any]:
+        """Who received or said something last, the newest first."""
+        lately: dict[str, str] = {}
+        voices = [
+            (one.unix_seconds, one.wa_id, one.text) for one in itertools.islice(reversed(self._said), LOOKED_BACK)
+        ]
+        entries = self._ledger.accepted[-LOOKED_BACK:]
+        letters = [(entry.unix_seconds, entry.wa_id, entry.template or entry.type) for entry in entries]
+        for _, person, last in sorted(voices + letters, reverse=True):
+            if len(lately) == PEOPLE_AT_ONCE:
+                break
+            lately.setdefault(person, last)
+        return {
+            "accepted": len(self._ledger.accepted),
+            "people": len(self._ledger.people),
+            "callbacks": len(self._happenings.webhooks.lines),
+            "items": [{"wa_id": person, "name": name_of(person), "last": last} for person, last in lately.items()],
+        }
 
     def person(self, phone: str) -> dict[str, Any]:
         """What one person has seen and said, the oldest first."""
         person = self.person_of(phone)
-        entries = [entry for entry in self._ledger.accepted if entry.wa_id == person]
+        entries = self._watched.messages_to(person)[-SEEN_BY_ONE:]
         received = [{**self._fate(entry), "letter": self._happenings.contents.letter(entry.n)} for entry in entries]
-        said = [one.shown() for one in self._happenings.voices.said if one.wa_id == person]
+        said = [one.shown() for one in self._said if one.wa_id == person]
         people = self._world.people
         return {
             "wa_id": person,
-            "received": received[-SEEN_BY_ONE:],
+            "name": name_of(person),
+            "received": received,
             "said": said[-SEEN_BY_ONE:],
             "blocks": person in people.blocking,
             "left_marketing": person in people.left,
@@ -181,8 +231,8 @@ class LifeControl:
         raise ValueError(f"the message has no button {text!r} that answers; it has {known}")
 
     def _last_to(self, person: str, message_id: str | None = None) -> Accepted:
-        for entry in reversed(self._ledger.accepted):
-            if entry.wa_id == person and message_id in {None, entry.message_id}:
+        for entry in reversed(self._watched.messages_to(person)):
+            if message_id in {None, entry.message_id}:
                 return entry
         raise ValueError("this person has not received such a message")
 

@@ -116,7 +116,7 @@ def test_a_client_that_hangs_up_was_served_all_the_same(simulator: Simulator) ->
         (b"POST " + SEND.encode() + b" HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n" + b"x" * 5_000_000, 413),
         (b"GET http://[ HTTP/1.1\r\n\r\n", 400),
         (b"GET /v25.0/a/b/c/d HTTP/1.1\r\nAuthorization: Bearer t\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 401),
+        (b"GET /nowhere HTTP/1.1\r\n\r\n", 401),
         (b"GET /_sim/nothing HTTP/1.1\r\n\r\n", 404),
         (b"GET /_sim/ledger/accepted?limit=many HTTP/1.1\r\n\r\n", 400),
         (b'PUT /_sim/faults HTTP/1.1\r\nContent-Length: 12\r\n\r\n{"drop": 1.1', 400),
