@@ -36,6 +36,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from server.simulator.control_life import LifeControl
+from server.simulator.errors import Refusal
 from server.simulator.faults import Faults, Weather
 from server.simulator.happenings import Happenings
 from server.simulator.http import Exchange, response
@@ -114,6 +115,8 @@ class Control:
                     exchange.answer(_json(self._show(path, wish)))
                 case _:
                     exchange.answer(_json(self._change(method, path, exchange.body)))
+        except Refusal as refusal:
+            exchange.answer(_json({"error": refusal.message or refusal.details}, 400))
         except LookupError:
             exchange.answer(_json({"error": f"there is no {method} /_sim/{'/'.join(path)}"}, 404))
         except ValueError as error:  # msgspec.ValidationError is one

@@ -237,12 +237,10 @@ class LifeControl:
         raise ValueError("this person has not received such a message")
 
     def _number_for(self, person: str, wanted: str | None) -> str:
-        """Who the person writes to."""
-        if wanted is not None:
-            return wanted
-        if person in self._ledger.people:
-            return self._last_to(person).phone_number_id
-        return next(iter(self._world.numbers))
+        """Who the person writes to. Refusal where there is no such number."""
+        if wanted is None and person in self._ledger.people:
+            wanted = self._last_to(person).phone_number_id
+        return next(iter(self._world.numbers)) if wanted is None else self._world.number(wanted).id
 
     def _fate(self, entry: Accepted) -> dict[str, Any]:
         books = self._ledger.statuses

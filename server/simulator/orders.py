@@ -97,7 +97,9 @@ class Orders:
                 self._happenings.account.upgrade(self._world.numbers[number_id], order.maintenance_seconds)
             case ["tell"]:
                 telling = msgspec.json.decode(body, type=Telling)
-                notice = Notice(telling.field, telling.value, telling.phone_number_id)
+                wanted = telling.phone_number_id
+                about = None if wanted is None else self._world.number(wanted).id
+                notice = Notice(telling.field, telling.value, about)
                 self._happenings.webhooks.tell(notice)
             case _:
                 raise LookupError

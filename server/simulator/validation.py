@@ -4,6 +4,7 @@ Numbers: `+`, spaces, dashes, dots and brackets are taken out. Digits without a 
 Meta's own samples; always send the plus.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ INTERACTIVE_TYPES: Final = frozenset(
     {"button", "list", "cta_url", "flow", "product", "product_list", "catalog_message", "location_request_message"}
 )
 
+_USER_ID: Final = re.compile(r"[A-Z]{2}\.[A-Za-z0-9.]{1,137}")
 _DECORATION: Final = str.maketrans("", "", " -.()\u202a\u202c")
 
 
@@ -132,7 +134,7 @@ def _addressee(fields: Mapping[str, Any]) -> tuple[str, str, str | None]:
     recipient = fields.get("recipient")
     if recipient is None:
         raise missing("to")
-    if not isinstance(recipient, str) or recipient[2:3] != "." or len(recipient) < 4 or len(recipient) > 140:
+    if not (isinstance(recipient, str) and _USER_ID.fullmatch(recipient)):
         raise Refusal(131009, "Param recipient is not a business-scoped user id such as US.13491208655302741918")
     return recipient, recipient, None
 

@@ -145,6 +145,15 @@ def test_who_hides_the_phone_number_is_known_by_a_user_id_alone(simulator: Simul
     assert len(simulator.messages_to("+972509990212")) == 2
 
 
+@pytest.mark.parametrize(
+    "user_id", ["US.", "us.1349", "US-1349", "US.13 49", 'US."', "US." + "é" * 130, "US." + "1" * 138]
+)
+def test_what_is_no_user_id_is_refused(simulator: Simulator, user_id: str) -> None:
+    body = {key: value for key, value in a_message().items() if key != "to"}
+    assert code_of(send(simulator, {**body, "recipient": user_id})) == 131009
+    assert send(simulator, {**body, "recipient": "US.ENT.13491208655302741918"})[0] == 200
+
+
 def test_a_person_writes_when_told_to(simulator: Simulator, receiver: Receiver) -> None:
     person = "+972501111111"
     simulator.writes(person, "Are you there?")

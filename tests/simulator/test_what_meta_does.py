@@ -276,6 +276,20 @@ def test_an_order_that_cannot_be_changes_nothing(simulator: Simulator, path: str
     assert simulator.world() == before
 
 
+def test_a_number_that_is_not_there_is_told_of_by_nobody(receiver: Receiver) -> None:
+    with Simulator.start(phone_number_id=NUMBER, webhook_url=receiver.url, app_secret=SECRET) as closed:
+        for path, order in (
+            ("tell", {"field": "messages", "value": {}, "phone_number_id": "1001"}),
+            ("people/+972501111111/writes", {"text": "hello", "phone_number_id": "1001"}),
+        ):
+            status, answer = closed.call("POST", f"/_sim/{path}", order)
+            assert status == 400
+            assert "1001" in answer["error"]
+        closed.writes("+972501111111", "hello")
+        closed.wait_until_told()
+    assert len(receiver.messages()) == 1
+
+
 # Usage
 
 

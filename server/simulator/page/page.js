@@ -62,7 +62,7 @@ function said(voice) {
   const item = make("li", "said");
   const words = voice.type === "user_preferences" ? `Marketing: ${voice.text}` : voice.text;
   item.append(make("p", "body", words));
-  const known = voice.acknowledged ? "told by webhook" : "nobody was told";
+  const known = voice.acknowledged ? "told by webhook" : "not told yet";
   item.append(make("p", "fate", `${time(voice.unix_seconds)}, ${known}`));
   return item;
 }
@@ -71,7 +71,7 @@ function showTalk(talk) {
   const now = JSON.stringify(talk);
   if (now === shown) return;
   shown = now;
-  byId("who").textContent = `${talk.name}, ${spelled(talk.wa_id)}`;
+  byId("who").replaceChildren(make("span", "", talk.name), make("span", "quiet", spelled(talk.wa_id)));
   byId("marketing").textContent = talk.left_marketing ? "Resume marketing" : "Stop marketing";
   byId("marketing").dataset.value = talk.left_marketing ? "resume" : "stop";
   const nothing = talk.received.length + talk.said.length ? "" : "This person has received nothing yet.";
