@@ -26,6 +26,9 @@ PEOPLE: Final = 10_000
 RATE: Final = 80
 PHONE_NUMBER_ID: Final = "106540352242922"
 WABA_ID: Final = "102290129340398"
+# People of the demo: some answer, a few say STOP, one in five never opens the chat.
+HABITS: Final = "reply=0.03,stop=0.005,unread=0.2,only_read=0.02"
+WEBHOOKS: Final = "delivered_ms=1500,read_ms=6000,reply_ms=4000,spread=0.8"
 MESSAGE: Final[dict[str, Any]] = {
     "template": {
         "name": "order_update",
@@ -45,6 +48,16 @@ class Access:
     api_key: str
 
 
+def app_secret(data_dir: Path) -> str:
+    """What the demo's simulator signs webhooks with: made once for a data folder, readable by its owner alone."""
+    path = data_dir / "simulator" / "app_secret"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(24))
+    return path.read_text()
+
+
 def prepare(database_url: str, data_dir: Path) -> tuple[Access, int]:
     """The demo's business and a broadcast that is under way; one that has not ended is gone on with.
 
@@ -53,15 +66,15 @@ def prepare(database_url: str, data_dir: Path) -> tuple[Access, int]:
     path = data_dir / "demo.json"
     known = Access(**json.loads(path.read_text())) if path.exists() else None
     with database_errors():
-        access, broadcast_id = asyncio.run(_prepare(database_url, known))
+        access, broadcast_id = asyncio.run(_prepare(database_url, known, app_secret(data_dir)))
     path.touch(mode=0o600)
     path.write_text(json.dumps(asdict(access)))
     return access, broadcast_id
 
 
-async def _prepare(database_url: str, known: Access | None) -> tuple[Access, int]:
+async def _prepare(database_url: str, known: Access | None, secret: str) -> tuple[Access, int]:
     async with async_engine(database_url) as engine:
-        access = await _access(engine, known)
+        access = await _access(engine, known, secret)
         async with engine.begin() as connection:
             business_id = await accounts.find_business(connection, BUSINESS)
             senders = await channels.senders(connection, vault(settings()), business_id)
@@ -71,22 +84,19 @@ async def _prepare(database_url: str, known: Access | None) -> tuple[Access, int
             return access, await _broadcast(connection, business_id, outside)
 
 
-async def _access(engine: AsyncEngine, known: Access | None) -> Access:
-    """The business with its number, made at the first start."""
+async def _access(engine: AsyncEngine, known: Access | None, secret: str) -> Access:
+    """The business with its number, made at the first start; the number's app secret is always the simulator's."""
     async with engine.begin() as connection:
+        password = secrets.token_urlsafe(9)
         try:
             business_id = await accounts.find_business(connection, BUSINESS)
-            if known is not None:
-                return known
         except BadInput:
-            business_id = 0
-        password = secrets.token_urlsafe(9)
-        if not business_id:
+            known = None
             business_id = await accounts.create_business(connection, BUSINESS, EMAIL, password)
-        new = NewChannel(
-            PHONE_NUMBER_ID, WABA_ID, "demo-token", secrets.token_urlsafe(16), secrets.token_urlsafe(16), RATE
-        )
+        new = NewChannel(PHONE_NUMBER_ID, WABA_ID, "demo-token", secret, secrets.token_urlsafe(16), RATE)
         await channels.add(connection, vault(settings()), business_id, new)
+        if known is not None:
+            return known
         return Access(EMAIL, password, await accounts.create_api_key(connection, business_id, "demo"))
 
 

@@ -44,9 +44,9 @@ def up(
         supervisor = stack.enter_context(supervised(configuration))
         web_port = _web_port(configuration, port, demo=demo)
         say_data_folder(configuration)
-        if demo:
-            _start_simulator(supervisor)
         address = _address(configuration.host, web_port)
+        if demo:
+            _start_simulator(supervisor, address)
         write_down_address(address)
         _start_parts(supervisor, configuration, web_port, address)
         broadcast_id = _prepare_demo(found.database_url, configuration, address) if demo else None
@@ -99,13 +99,23 @@ def _next_free(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _start_simulator(supervisor: Supervisor) -> None:
-    """The simulator keeps its ledger in the data folder, so that a restart remembers who got what."""
+def _start_simulator(supervisor: Supervisor, address: str) -> None:
+    """The simulator keeps its ledger in the data folder, so that a restart remembers who got what.
+
+    address: of the web process, which it tells what becomes of every message.
+    """
+    from server.cli.demo import HABITS, WEBHOOKS, app_secret
+
     port = SIMULATOR_PORT if _comes_free("127.0.0.1", SIMULATOR_PORT) else _next_free("127.0.0.1", SIMULATOR_PORT)
     folder = supervisor.configuration.data_dir / "simulator"
     folder.mkdir(parents=True, exist_ok=True)
     ledger = str(folder / "ledger.jsonl")
-    supervisor.add("simulator", "simulator", "--port", str(port), "--ledger", ledger)
+    supervisor.add(
+        "simulator",
+        *("simulator", "--port", str(port), "--ledger", ledger, "--habits", HABITS, "--webhooks", WEBHOOKS),
+        *("--webhook-url", f"{address}/webhooks/whatsapp"),
+        *("--app-secret", app_secret(supervisor.configuration.data_dir)),
+    )
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
     _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator")
     say(f"WhatsApp is played by the simulator at http://127.0.0.1:{port}.")

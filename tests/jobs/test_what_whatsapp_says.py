@@ -16,11 +16,11 @@ HABITS = "off=0.02,capped=0.01,stopped=0.01,reply=0.05,stop=0.02,only_read=0.05,
 
 
 @contextmanager
-def alive(database_url: str, redis_url: str, folder: Path, **options: object) -> Iterator[Engine]:
-    """An engine that WhatsApp talks back to. options: of the simulator."""
+def alive(database_url: str, redis_url: str, folder: Path, *, habits: str = "") -> Iterator[Engine]:
+    """An engine that WhatsApp talks back to. habits: of the simulator's people."""
     settings = {"CLARION_UNKNOWN_GRACE_SECONDS": "4", "CLARION_UNKNOWN_MAX_WAIT_SECONDS": "60"}
     with (
-        Simulator.start(**options) as simulator,
+        Simulator.start(rate=0, seed=7, habits=habits) as simulator,
         Engine(database_url, redis_url, simulator, folder, **settings) as made,
     ):
         _, address = made.start_web()
@@ -41,7 +41,7 @@ def among_ordinary_people(database_url: str, redis_url: str, tmp_path: Path) -> 
 @pytest.fixture
 def among_all_kinds_of_people(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Engine]:
     """People have habits."""
-    with alive(database_url, redis_url, tmp_path, habits=HABITS, seed=7) as made:
+    with alive(database_url, redis_url, tmp_path, habits=HABITS) as made:
         yield made
 
 
