@@ -11,7 +11,7 @@ from server.database import async_engine
 from server.embedded import running_addresses
 from tests.faults import victims
 from tests.support.builders import a_broadcast, a_business
-from tests.support.engine import Engine, Part, until
+from tests.support.engine import Engine, Part, a_free_port, until
 from tests.support.simulator import Simulator
 
 # Slow enough for the audience to outlast the kills on a busy machine: between two of them it goes on sending.
@@ -20,13 +20,20 @@ PROGRESS_BETWEEN_KILLS = 150
 PATIENCE_SECONDS = 20.0
 
 
+# Longer than the simulator waits between two tries to bring a webhook to whoever was killed.
+EVIDENCE = {"CLARION_UNKNOWN_GRACE_SECONDS": "10", "CLARION_UNKNOWN_MAX_WAIT_SECONDS": "600"}
+
+
 class PlugPulled:
     """A `clarion up` on embedded servers, over a simulator that nobody kills, and a broadcast under way."""
 
-    def __init__(self, folder: Path, simulator: Simulator, people: int) -> None:
+    def __init__(self, folder: Path, simulator: Simulator, people: int, *, with_webhooks: bool = False) -> None:
         self._folder = folder
         self._people = people
-        self.engine = Engine("", "", simulator, folder, CLARION_PORT="0")
+        port = a_free_port() if with_webhooks else 0
+        self.engine = Engine("", "", simulator, folder, CLARION_PORT=str(port), **(EVIDENCE if with_webhooks else {}))
+        if with_webhooks:
+            simulator.call_back(f"http://127.0.0.1:{port}/webhooks/whatsapp", "secret", doubled=0.05, shuffled=0.1)
         self.top = self._start()
         self.engine.database_url = self._database_url()
         self.broadcast_id = asyncio.run(self._make_broadcast(people))
@@ -78,20 +85,37 @@ class PlugPulled:
         return int(str(row["processed_count"])) + int(str(row["unknown_count"])) >= self._people
 
 
-def run_experiment(folder: Path, simulator: Simulator, *, people: int, kills: int, seed: int) -> Counter[str]:
-    """Kill `kills` times by chance, then hold everything against everything. Returns who was killed how often."""
+def run_experiment(
+    folder: Path, simulator: Simulator, *, people: int, kills: int, seed: int, with_webhooks: bool = False
+) -> Counter[str]:
+    """Kill `kills` times by chance, then hold everything against everything. Returns who was killed how often.
+
+    with_webhooks: WhatsApp tells what it accepted, so that nobody is given up: everybody gets exactly one message.
+    """
     dice = random.Random(seed)
-    plug = PlugPulled(folder, simulator, people)
+    plug = PlugPulled(folder, simulator, people, with_webhooks=with_webhooks)
     with plug.engine:
         try:
             while plug.killed.total() < kills:
                 plug.kill_somebody(dice)
             plug.engine.until_ended(plug.broadcast_id, seconds=240)
+            if with_webhooks:
+                assert_everybody_got_exactly_one(plug, people)
             books = plug.engine.assert_books_balance(plug.broadcast_id)
-            assert books.statuses["sent"] + books.statuses["failed"] == people
+            accepted_count = sum(books.statuses[status] for status in ("sent", "delivered", "read"))
+            assert accepted_count + books.statuses["failed"] == people
             assert simulator.most_messages_to_one_person() == 1
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, killed {dict(plug.killed)}: {error}") from error
         finally:
             plug.top.stop()
     return plug.killed
+
+
+def assert_everybody_got_exactly_one(plug: PlugPulled, people: int) -> None:
+    """Nobody twice and nobody missed; and every status that WhatsApp knows of is in our rows."""
+    plug.engine.until_row(plug.broadcast_id, lambda row: row["status"] == "completed", seconds=120)
+    summary = plug.engine.simulator.summary()
+    assert (summary["accepted"], summary["unique_people"]) == (people, people)
+    plug.engine.simulator.wait_until_told()
+    plug.engine.until_row(plug.broadcast_id, lambda row: row["read_count"] == people, seconds=60)

@@ -15,3 +15,11 @@ def test_thirty_kills_under_twenty_thousand_people(tmp_path: Path) -> None:
     with Simulator.start(rate=0) as simulator:
         killed = run_experiment(tmp_path, simulator, people=20_000, kills=30, seed=seed)
     assert killed.total() >= 30
+
+
+@pytest.mark.timeout(600)
+def test_with_webhooks_fifteen_kills_cost_nobody_their_message(tmp_path: Path) -> None:
+    seed = random.SystemRandom().randrange(1_000_000)
+    with Simulator.start(rate=0) as simulator:
+        killed = run_experiment(tmp_path, simulator, people=8_000, kills=15, seed=seed, with_webhooks=True)
+    assert killed.total() >= 15

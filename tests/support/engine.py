@@ -85,6 +85,13 @@ class Part:
             raise AssertionError(f"it did not end in {seconds} s:\n{self.log.read_text()}") from None
 
 
+def a_free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
 def _is_listening(port: int) -> bool:
     with socket.socket() as found:
         return found.connect_ex(("127.0.0.1", port)) == 0
@@ -139,9 +146,7 @@ class Engine:
 
     def start_web(self) -> tuple[Part, str]:
         """Start a web process and wait until it listens. The process, and its address."""
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = int(found.getsockname()[1])
+        port = a_free_port()
         part = self.start("web", "--port", str(port))
         until(lambda: _is_listening(port), what="the web process")
         return part, f"http://127.0.0.1:{port}"
