@@ -188,6 +188,7 @@ class Broadcast(BaseModel):
                 "cancelled_count": 0,
                 "skipped_count": 0,
                 "unknown_count": 0,
+                "replied_count": 0,
                 "cancel_requested": False,
                 "last_processed_recipient_id": 400,
                 "rate_limit": 80,
@@ -220,6 +221,7 @@ class Broadcast(BaseModel):
     cancelled_count: int
     skipped_count: int
     unknown_count: int
+    replied_count: int
     cancel_requested: bool
     last_processed_recipient_id: int
     rate_limit: int | None
@@ -282,6 +284,21 @@ class HistoryPage(BaseModel):
 
     items: list[HistoryEntry]
     next_cursor: str | None
+
+
+class Billed(BaseModel):
+    """Messages that WhatsApp billed alike. Only the type `regular` costs anything."""
+
+    category: Annotated[str, Field(examples=["marketing"])]
+    type: Annotated[str, Field(examples=["regular"])]
+    country: Annotated[str | None, Field(examples=["IL"])]
+    count: int
+
+
+class Billing(BaseModel):
+    """What WhatsApp says it bills of a broadcast."""
+
+    items: list[Billed]
 
 
 class PreflightFinding(BaseModel):

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models import (
+    Billing,
     Broadcast,
     BroadcastPage,
     BroadcastRequest,
@@ -33,6 +34,7 @@ from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
 from server.problems import responses
 from server.services import (
+    billing,
     broadcast_json,
     broadcasts,
     channels,
@@ -366,6 +368,13 @@ async def show_history(
     after_id = read_cursor(cursor) or 0
     found = await recipients.history(connection, broadcast_id, after_id=after_id, limit=limit + 1)
     return HistoryPage.model_validate(page(found, limit))
+
+
+@router.get("/{broadcast_id}/billing", responses=_gone)
+async def show_billing(broadcast_id: Id, connection: Transaction, business_id: BusinessId) -> Billing:
+    """What WhatsApp says it bills: messages by category, kind of price and country."""
+    await _shown(connection, business_id, broadcast_id)
+    return Billing.model_validate({"items": await billing.of_broadcast(connection, broadcast_id)})
 
 
 @router.get("/{broadcast_id}/preflight", responses=_gone)

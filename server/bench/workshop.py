@@ -28,7 +28,8 @@ MESSAGE: Final = {
         "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
     }
 }
-_WABA_ID: Final = "102290129340398"
+WABA_ID: Final = "102290129340398"
+APP_SECRET: Final = "secret"  # noqa: S105 - of a number that does not exist
 _PEOPLE = text("""
     /* bench.people */
     INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
@@ -48,11 +49,11 @@ class Workshop:
     async def _make_business(self) -> int:
         async with async_engine(self.database_url) as engine, engine.begin() as connection:
             business_id = await accounts.create_business(connection, "Bench", "bench@clarion.example", "bench")
-            new = NewChannel(PHONE_NUMBER_ID, _WABA_ID, TOKEN, "secret", "verify", 0)
+            new = NewChannel(PHONE_NUMBER_ID, WABA_ID, TOKEN, APP_SECRET, "verify", 0)
             await channels.add(connection, Vault([SECRET_KEY]), business_id, new)
             template = {
                 "business_id": business_id,
-                "waba_id": _WABA_ID,
+                "waba_id": WABA_ID,
                 "provider_id": "1",
                 "name": "order_update",
                 "language": "en_US",

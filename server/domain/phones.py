@@ -34,6 +34,14 @@ def is_country(code: str) -> bool:
     return code in phonenumbers.SUPPORTED_REGIONS
 
 
+def country_of(phone: str) -> str | None:
+    """The ISO 3166 code of the country of an E.164 number; None for one of no country, such as +870."""
+    try:
+        return phonenumbers.region_code_for_number(phonenumbers.parse(phone))
+    except phonenumbers.NumberParseException:
+        return None
+
+
 def normalise(raw: str, default_country: str | None = None) -> str:
     """The number in E.164 with its plus.
 

@@ -89,11 +89,8 @@ _FIRST_LACKING = text(r"""
 """)
 
 _HAS_BEEN_HEARD = text("""
-    /* preflight.has_been_heard
-       Only a webhook makes a message delivered or read. Cost: the broadcasts of one business until one has such. */
-    SELECT EXISTS (SELECT FROM whatsapp_broadcasts
-                    WHERE business_id = :business_id AND channel_id = :channel_id
-                      AND (delivered_count > 0 OR read_count > 0))
+    /* preflight.has_been_heard */
+    SELECT last_status_at IS NOT NULL FROM channels WHERE business_id = :business_id AND id = :channel_id
 """)
 
 

@@ -27,7 +27,7 @@ from server.services.statuses import Changes, Heard
 
 # About a thousand statuses: some ten milliseconds for which the broadcasts are locked.
 MOST_BYTES: Final = 400_000
-MOST_BODIES: Final = 500
+MOST_BODIES: Final = 100
 
 _log = get_logger(__name__)
 

@@ -35,8 +35,13 @@ def test_every_status_is_reached_from_a_draft() -> None:
     assert reachable([BroadcastStatus.DRAFT]) == set(BroadcastStatus)
 
 
-def test_an_ended_broadcast_never_moves_again() -> None:
-    assert not [move for move in Move for status in FINAL if allows(move, status)]
+def test_only_what_whatsapp_says_later_moves_an_ended_broadcast() -> None:
+    later = {Move.REOPEN, Move.CORRECT_PARTIAL, Move.CORRECT_COMPLETE}
+    assert {move for move in Move for status in FINAL if allows(move, status)} == later
+
+
+def test_a_broadcast_that_a_person_or_whatsapp_stopped_never_moves_again() -> None:
+    assert not [move for move in Move for status in ("cancelled", "failed") if allows(move, BroadcastStatus(status))]
 
 
 def test_every_broadcast_that_has_not_ended_can_still_end() -> None:
@@ -53,9 +58,10 @@ def test_a_recipient_is_sent_to_only_from_the_queue() -> None:
     assert {before for before, after in RECIPIENT_MOVES if after is RecipientStatus.SENDING} == {RecipientStatus.QUEUED}
 
 
-def test_nobody_comes_back_from_an_end() -> None:
+def test_nobody_is_sent_to_again_from_an_end() -> None:
     ends = {RecipientStatus.READ, RecipientStatus.FAILED, RecipientStatus.CANCELLED, RecipientStatus.SKIPPED}
-    assert not [pair for pair in RECIPIENT_MOVES if pair[0] in ends]
+    waiting = {RecipientStatus.QUEUED, RecipientStatus.SENDING}
+    assert not [pair for pair in RECIPIENT_MOVES if pair[0] in ends and pair[1] in waiting]
 
 
 @given(st.integers(0, 10_000), st.integers(0, 10_000))

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.database import plain_connection
 from server.domain.states import RecipientStatus
+from server.services import billing
 from server.services.channel_directory import ChannelDirectory
 from server.services.ledger import Ledger, Pace, Result
 from server.services.webhooks import WebhookDesk
@@ -197,6 +198,22 @@ async def test_a_payment_problem_pauses_the_broadcast_with_what_to_do(world: Wor
     row = assert_counters_equal_rows(world.database_url, world.broadcast.id).row
     assert (row["status"], row["pause_reason"]) == ("paused", "credentials")
     assert "payment" in str(row["status_detail"])
+
+
+async def test_what_is_billed_is_kept_by_category_and_country(world: World) -> None:
+    price = {"billable": True, "pricing_model": "PMP", "type": "regular", "category": "marketing"}
+    free = {**price, "type": "free_customer_service"}
+    await world.statuses(
+        a_status("wamid.0", "sent", callback=world.callback(0), pricing=price),
+        a_status("wamid.0", "delivered", callback=world.callback(0), pricing=price),
+        a_status("wamid.1", "read", callback=world.callback(1), pricing=price),
+        a_status("wamid.2", "read", callback=world.callback(2), pricing=free),
+    )
+    async with world.engine.connect() as connection:
+        assert await billing.of_broadcast(connection, world.broadcast.id) == [
+            {"category": "marketing", "type": "regular", "country": "IL", "count": 2},
+            {"category": "marketing", "type": "free_customer_service", "country": "IL", "count": 1},
+        ]
 
 
 # --- people's wishes
