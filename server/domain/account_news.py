@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from server.domain.messaging_limit import limit_of
 from server.domain.states import PauseReason
 
 UPGRADED_RATE_PER_SECOND: Final = 1_000
@@ -50,6 +51,12 @@ class AccountGoesOn(Struct, frozen=True):
     reason: PauseReason
 
 
+class MessagingLimitIs(Struct, frozen=True):
+    """The business may reach so many people a day; 0: no limit."""
+
+    limit: int
+
+
 class ThroughputRaised(Struct, frozen=True):
     """The number may send faster. display_phone_number: digits, as Meta writes it."""
 
@@ -57,7 +64,9 @@ class ThroughputRaised(Struct, frozen=True):
     rate_per_second: int = UPGRADED_RATE_PER_SECOND
 
 
-Order: TypeAlias = TemplateIs | TemplateHasCategory | AccountStopped | AccountGoesOn | ThroughputRaised
+Order: TypeAlias = (
+    TemplateIs | TemplateHasCategory | AccountStopped | AccountGoesOn | MessagingLimitIs | ThroughputRaised
+)
 
 _SENDABLE: Final = frozenset({"APPROVED", "UNPAUSE", "UNPAUSED", "REINSTATED", "UNARCHIVED"})
 # Events that say something of a template and nothing of whether it can be sent.
@@ -85,6 +94,9 @@ def orders_of(field: str, value: Mapping[str, Any]) -> list[Order]:
         case "phone_number_quality_update" if _word(value.get("event")) == "THROUGHPUT_UPGRADE":
             digits = "".join(char for char in str(value.get("display_phone_number", "")) if char.isdecimal())
             return [ThroughputRaised(digits)] if digits else []
+        case "business_capability_update":
+            limit = limit_of(value.get("max_daily_conversations_per_business"))
+            return [] if limit is None else [MessagingLimitIs(limit)]
         case "account_update":
             return _account(value)
     return []

@@ -53,6 +53,7 @@ class Code(StrEnum):
     NUMBER_QUALITY = "number_quality"
     ACCOUNT_HEALTH = "account_health"
     NO_WEBHOOK = "no_webhook"
+    MESSAGING_LIMIT = "messaging_limit"
     DURATION = "duration"
 
 
@@ -272,6 +273,16 @@ def of_webhook(has_been_heard: bool) -> Iterator[Finding]:
             "delivered and read, and opt-outs by reply are not heard."
         )
         yield Finding(Level.INFO, Code.NO_WEBHOOK, detail)
+
+
+def of_messaging_limit(recipients: int, limit: int, left: int) -> Iterator[Finding]:
+    """Whether everybody can be reached now within WhatsApp's limit of people a day. No error: it goes on by itself."""
+    if recipients > left:
+        detail = (
+            f"WhatsApp lets this business message {limit:,} people in 24 hours. Now {left:,} of the {recipients:,} can "
+            "be reached; then the broadcast pauses and goes on by itself as the day moves on."
+        )
+        yield Finding(Level.WARNING, Code.MESSAGING_LIMIT, detail)
 
 
 # --- the media of the header

@@ -12,7 +12,6 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 import psycopg
@@ -28,7 +27,7 @@ from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, channels, leases, ledger, templates
+from server.services import broadcasts, channels, holds, leases, ledger, messaging_limits, templates
 from server.services.broadcast_worker import BroadcastWorker
 from server.services.broadcasts import Why
 from server.services.bulk_gate import BulkGate
@@ -180,6 +179,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         channel_id = await channels.choose(connection, broadcast.business_id, broadcast.channel_id)
         sender = await channels.sender(connection, resources.vault, channel_id)
         plan = await templates.plan_message(connection, broadcast.business_id, sender.waba_id, broadcast.message)
+        room = await messaging_limits.room(connection, broadcast.business_id)
     rates: dict[str, float] = {"throughput": sender.rate_per_second, "your_rate": broadcast.rate_limit or 0}
     if resources.settings.throttle_ms:
         rates["your_rate"] = min(rates["your_rate"] or 1000, 1000 / resources.settings.throttle_ms)
@@ -193,6 +193,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         rate_per_second=rate,
         limited_by=limited_by,
         seen_count=broadcast.processed_count,
+        people_left=room and room.left,
     )
 
 
@@ -282,8 +283,9 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
         case Cause.PAUSED:
             await _leave_paused(resources, broadcast, lease)
         case Cause.HELD:
-            resume_at = stop.resume_seconds and datetime.now(UTC) + timedelta(seconds=stop.resume_seconds)
-            await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at or None))
+            broadcast = await _reload(resources, broadcast)
+            resume_at = await holds.goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
+            await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at))
         case Cause.FAILED:
             await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))
         case Cause.OUT_OF_TIME | Cause.SHUT_DOWN:

@@ -18,6 +18,7 @@ class Business(Base):
     name: Mapped[str]
     unknown_policy: Mapped[str] = mapped_column(server_default="evidence")
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    messaging_limit: Mapped[int | None]  # unique people a day, 0 for no limit; none: Meta has not told it
     stop_words: Mapped[list[Any]] = mapped_column(server_default="[]")  # beside those of every language
     start_words: Mapped[list[Any]] = mapped_column(server_default="[]")
 

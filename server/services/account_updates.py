@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.account_news import (
     AccountGoesOn,
     AccountStopped,
+    MessagingLimitIs,
     TemplateHasCategory,
     TemplateIs,
     ThroughputRaised,
@@ -18,7 +19,7 @@ from server.domain.account_news import (
 )
 from server.domain.states import Actor, Move, PauseReason
 from server.providers.webhooks import AccountNews
-from server.services import broadcasts
+from server.services import broadcasts, messaging_limits
 from server.services.broadcasts import Why
 from server.services.signals import look_at_row
 
@@ -101,6 +102,9 @@ async def carry_out(connection: AsyncConnection, told: Told) -> None:
                 await hold(connection, await _of_account(connection, account, None), Why(reason, why, resume_at))
             case AccountGoesOn(reason=reason):
                 await _resume(connection, await _of_account(connection, account, reason))
+            case MessagingLimitIs(limit=limit):
+                await messaging_limits.remember(connection, told.business_id, limit)
+                await _resume(connection, await _of_account(connection, account, PauseReason.MESSAGING_LIMIT))
             case ThroughputRaised(display_phone_number=digits, rate_per_second=rate):
                 await connection.execute(_RAISE_RATE, {**account, "digits": digits, "rate": rate})
             case _:

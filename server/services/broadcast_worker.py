@@ -35,7 +35,7 @@ from server.domain.errors import RunLost
 from server.domain.meters import RateMeter
 from server.domain.outcomes import Accepted, Ambiguous, Outcome
 from server.domain.pacing import Pacer, Slot
-from server.domain.states import RecipientStatus
+from server.domain.states import PauseReason, RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
 from server.services.run_control import Cause, RunControl, Stop
@@ -52,6 +52,10 @@ DRAIN_ON_SHUT_DOWN_SECONDS: Final = 8.0
 UNPACED_CONCURRENCY: Final = 96
 # Where WhatsApp complains of the speed of a run that had no limit, the limit becomes the speed it had, at least this.
 LEAST_FOUND_RATE: Final = 10.0
+LIMIT_REACHED: Final = (
+    "The business has reached the number of people that WhatsApp lets it message in 24 hours. It goes on by itself as "
+    "the day moves on."
+)
 STOPPED_IN_FLIGHT: Final = "Clarion was stopped before WhatsApp answered."
 
 
@@ -90,6 +94,7 @@ class BroadcastWorker:
         self._fresh: deque[int] = deque()  # claimed for the first time, in the order of their ids
         self._settled_through_id = 0
         self._claim_in_doubt = False
+        self._people_left = assignment.people_left
         self._senders: set[asyncio.Task[None]] = set()
         self._idle_count = 0
         self._closing = False
@@ -157,6 +162,8 @@ class BroadcastWorker:
 
     async def _feed_once(self) -> Ending | None:
         wanted = self._wanted()
+        if self._people_left is not None:
+            wanted = min(wanted, self._people_left)
         claimed = await self._claim(wanted) if wanted else []
         if claimed is None:
             await self._control.look(self._look)
@@ -167,7 +174,16 @@ class BroadcastWorker:
             await _first(self._need, CLAIM_AHEAD_SECONDS / 5)
         elif wanted:
             return await self._nobody_left()
+        elif self._people_left == 0:
+            return await self._limit_reached()
         return None
+
+    async def _limit_reached(self) -> Ending | None:
+        """The messaging limit stands in the way of whoever is left, if anybody is."""
+        if await self._looks.until_lost(Ledger.is_anybody_left):
+            self._control.request(Stop(Cause.HELD, PauseReason.MESSAGING_LIMIT, LIMIT_REACHED))
+            return None
+        return await self._nobody_left()
 
     def _wanted(self) -> int:
         """How many to claim now: what leaves in the next 250 ms, less what is claimed already; 0 for not yet."""
@@ -196,6 +212,8 @@ class BroadcastWorker:
         return claimed
 
     def _take_in(self, claimed: list[Claimed]) -> None:
+        if self._people_left is not None:
+            self._people_left -= len(claimed)
         self._ready.extend(claimed)
         self._held.update((recipient.id, recipient.claim_number) for recipient in claimed)
         self._fresh.extend(recipient.id for recipient in claimed if not recipient.waited)

@@ -217,6 +217,15 @@ NEXT_ATTEMPT: Final = """
      WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at IS NOT NULL AND status = 'queued'
 """
 
+ANYBODY_LEFT: Final = """
+    /* ledger.anybody_left   Cost: the first that is found behind the cursor, or of the few that wait. */
+    SELECT EXISTS (SELECT FROM whatsapp_broadcast_recipients r JOIN whatsapp_broadcasts b ON b.id = r.broadcast_id
+                    WHERE b.id = %(broadcast_id)s AND r.id > b.last_processed_recipient_id AND r.status = 'queued')
+        OR EXISTS (SELECT FROM whatsapp_broadcast_recipients
+                    WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at <= clock_timestamp()
+                      AND status = 'queued')
+"""
+
 OPT_OUTS: Final = """
     /* ledger.opt_outs   Those of the last while, which a runner that was not listening did not hear of. */
     SELECT phone FROM suppressions
@@ -370,6 +379,11 @@ class Ledger:
     async def opt_outs(self, seconds: float) -> list[str]:
         """The phones that opted out of the business within the last so many seconds."""
         return [row[0] for row in await self._all(OPT_OUTS, seconds=seconds)]
+
+    async def is_anybody_left(self) -> bool:
+        """Whether somebody could be claimed now."""
+        (row,) = await self._all(ANYBODY_LEFT)
+        return bool(row[0])
 
     async def next_attempt(self) -> tuple[datetime, float] | None:
         """When the next recipient behind the cursor may be tried, and in how many seconds; None: nobody waits."""

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from server.config import Settings
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
 from server.domain.messages import MEDIA, MessagePlan, Value, plan_template, plan_text
+from server.domain.messaging_limit import limit_of
 from server.domain.preflight import (
     SHOWN_ROWS,
     Code,
@@ -30,6 +31,7 @@ from server.domain.preflight import (
     of_bad_input,
     of_link,
     of_list,
+    of_messaging_limit,
     of_number,
     of_pace,
     of_people,
@@ -45,7 +47,7 @@ from server.providers import media_links
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
-from server.services import channels, templates
+from server.services import channels, messaging_limits, templates
 from server.services.channels import Sender
 
 # Whoever starts a broadcast waits for the answer; a provider that takes longer counts as away.
@@ -96,9 +98,10 @@ _HAS_BEEN_HEARD = text("""
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What only the network could tell."""
+    """What only the network could tell. messaging_limit: people a day, as `domain/messaging_limit.py` reads it."""
 
     findings: tuple[Finding, ...] = ()
+    messaging_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,17 +143,18 @@ class Lookout:
             # Where the Cloud API itself is on this machine, the media may be there too: somebody develops.
             may_ask = _anything if client.is_local else media_links.is_public
             number, link = await asyncio.gather(_ask_number(client, sender), _ask_link(message, may_ask))
-        return Outside((*number, *link))
+        return Outside((*number.findings, *link), number.messaging_limit)
 
 
-async def _ask_number(client: WhatsAppClient, sender: Sender) -> list[Finding]:
+async def _ask_number(client: WhatsAppClient, sender: Sender) -> Outside:
     try:
         node = await client.phone_number(sender.phone_number_id, sender.token)
     except ProviderRefuses as error:
-        return [of_refusal(error.refusal)]
+        return Outside((of_refusal(error.refusal),))
     except ProviderAway as error:
-        return [of_absence(str(error))]
-    return list(of_number(_state_of(node)))
+        return Outside((of_absence(str(error)),))
+    limit = limit_of(node.whatsapp_business_manager_messaging_limit)
+    return Outside(tuple(of_number(_state_of(node))), limit)
 
 
 def _state_of(node: PhoneNumberNode) -> NumberState:
@@ -306,18 +310,26 @@ async def _check_webhook(connection: AsyncConnection, subject: Subject) -> Async
         yield finding
 
 
+async def _check_messaging_limit(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    room = await messaging_limits.room(connection, subject.broadcast.business_id)
+    if room is not None:
+        for finding in of_messaging_limit(subject.recipients, room.limit, room.left):
+            yield finding
+
+
 async def _check_pace(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
     for finding in of_pace(subject.recipients, subject.rate_per_second):
         yield finding
 
 
 Check = Callable[[AsyncConnection, Subject], AsyncIterator[Finding]]
-# What else may stand in the way of a start (limits of the account, hours, cost) comes in here, as one more function.
+# What else may stand in the way of a start (hours, cost) comes in here, as one more function.
 CHECKS: Final[tuple[Check, ...]] = (
     _check_people,
     _check_message,
     _check_values,
     _check_list,
     _check_webhook,
+    _check_messaging_limit,
     _check_pace,
 )

@@ -33,7 +33,7 @@ class Assignment:
     """What a run has to do, and with what.
 
     rate_per_second: messages per second, None for no limit of ours. limited_by: what that rate comes from.
-    seen_count: recipients that ended before this run.
+    seen_count: recipients that ended before this run. people_left: whom the messaging limit lets it reach; None: all.
     """
 
     run: RunKey
@@ -44,6 +44,7 @@ class Assignment:
     rate_per_second: float | None
     limited_by: str
     seen_count: int
+    people_left: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.support.books import assert_counters_equal_rows
-from tests.support.builders import a_broadcast
+from tests.support.builders import a_broadcast, a_business
 from tests.support.engine import Engine, until
 from tests.support.simulator import Simulator
 
@@ -88,3 +89,26 @@ async def test_with_evidence_a_lost_answer_costs_nobody_their_message(
     assert_agreed(clarion, broadcast.id)
     assert clarion.simulator.most_messages_to_one_person() == 1
     assert clarion.simulator.summary()["unique_people"] == 2_000
+
+
+async def test_the_messaging_limit_pauses_before_whatsapp_refuses_and_goes_on_as_the_day_moves(
+    engine: AsyncEngine, among_ordinary_people: Engine
+) -> None:
+    clarion = among_ordinary_people
+    tenant = await a_business(engine)
+    clarion.execute("UPDATE businesses SET messaging_limit = 250")
+    broadcast = await a_broadcast(engine, recipients=400, tenant=tenant)
+    row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused")
+    assert (row["pause_reason"], row["sent_count"]) == ("messaging_limit", 250)
+    left_in_hours = (row["resume_at"] - datetime.now(UTC)).total_seconds() / 3600
+    assert 23.9 < left_in_hours <= 24
+    assert clarion.simulator.summary()["accepted"] == 250
+
+    # A day goes by.
+    clarion.execute(
+        "UPDATE whatsapp_broadcast_recipients SET sent_at = sent_at - interval '1 day',"
+        " claimed_at = claimed_at - interval '1 day'"
+    )
+    clarion.execute("UPDATE whatsapp_broadcasts SET resume_at = now()")
+    assert clarion.until_ended(broadcast.id)["status"] == "completed"
+    assert clarion.simulator.most_messages_to_one_person() == 1

@@ -335,3 +335,10 @@ async def test_a_throughput_upgrade_is_followed(world: World) -> None:
     news = {"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE"}
     await world.hear(an_envelope("phone_number_quality_update", news, WABA_ID))
     assert await world.ask("SELECT rate_per_second FROM channels") == 1_000
+
+
+@pytest.mark.parametrize(("said", "limit"), [(2_000, 2_000), ("TIER_10K", 10_000), (-1, 0)])
+async def test_the_messaging_limit_is_what_meta_says(world: World, said: object, limit: int) -> None:
+    news = {"max_daily_conversations_per_business": said, "max_phone_numbers_per_waba": 25}
+    await world.hear(an_envelope("business_capability_update", news, WABA_ID))
+    assert await world.ask("SELECT messaging_limit FROM businesses") == limit

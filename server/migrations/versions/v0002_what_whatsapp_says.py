@@ -25,6 +25,7 @@ ALTER TABLE whatsapp_broadcast_recipients
 
 ALTER TABLE channels ADD COLUMN last_status_at TIMESTAMPTZ;
 ALTER TABLE businesses
+    ADD COLUMN messaging_limit BIGINT,
     ADD COLUMN stop_words JSONB NOT NULL DEFAULT '[]',
     ADD COLUMN start_words JSONB NOT NULL DEFAULT '[]';
 
@@ -108,7 +109,7 @@ CREATE TABLE account_updates (
 
 _DOWN = """
 DROP TABLE account_updates, consent_changes, inbound_messages, message_statuses, webhook_oddities, webhook_inbox;
-ALTER TABLE businesses DROP COLUMN stop_words, DROP COLUMN start_words;
+ALTER TABLE businesses DROP COLUMN messaging_limit, DROP COLUMN stop_words, DROP COLUMN start_words;
 ALTER TABLE channels DROP COLUMN last_status_at;
 ALTER TABLE whatsapp_broadcast_recipients
     DROP COLUMN was_unknown, DROP COLUMN claimed_at, DROP COLUMN heard_at, DROP COLUMN replied_at,
