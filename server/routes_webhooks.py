@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from server.domain.errors import ClarionError
 from server.logs import Event, get_logger
 from server.problems import problem
 from server.providers.webhooks import LARGEST_BODY_BYTES, SIGNATURE_HEADER, ids_in, is_signed
@@ -61,8 +59,8 @@ async def _apply_all(desk: WebhookDesk, came: asyncio.Event) -> None:
         came.clear()
         try:
             await desk.apply_all()
-        except (SQLAlchemyError, ClarionError, OSError) as error:
-            # Two that waited for each other, or a database that is away: what is committed waits.
+        except Exception as error:  # noqa: BLE001 - what is committed waits; whoever applies it must not be gone
+            # Two that waited for each other, or a database that is away.
             _log.warning(Event.WEBHOOKS_WAIT, error=str(error).partition("\n")[0])
             await asyncio.sleep(TRY_AGAIN_SECONDS)
             came.set()

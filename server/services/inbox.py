@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Self
 
-import psycopg
 from psycopg import AsyncConnection
 
 from server.database import in_words, plain_connection
@@ -66,7 +65,7 @@ class Inbox:
                 together = self._take()
                 try:
                     await self._write(together)
-                except (psycopg.Error, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - whoever waits is told, and the next bodies are written
                     await self._drop()
                     _fail(together, in_words(error))
                 else:
@@ -93,9 +92,9 @@ class Inbox:
             await cursor.execute(_PUT, values, prepare=True)
 
     async def _drop(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
 
 def _fail(together: list[_Waiting], error: Exception) -> None:

@@ -16,6 +16,7 @@ from server.providers.webhooks import PersonWrote
 from server.services.consents import WishTold
 
 REPLY_WITHIN_HOURS: Final = 72
+_LONGEST_QUOTE: Final = 100
 
 _BY_CONTEXT = text("""
     /* replies.by_context */
@@ -137,10 +138,15 @@ def wish_in(written: Written, answered: Answered | None, words: Words) -> list[W
     """What the person wants, for each way in which we know their phone; nothing where it is no wish."""
     message = written.message
     wish: Wish | None = wish_of_payload(message.payload) if message.payload else None
-    source = f'tapped "{message.text or message.payload}"'
+    said = f'tapped "{_short(message.text or message.payload)}"'
     if wish is None and message.text:
-        wish, source = wish_of(message.text, words.stop, words.start), f'wrote "{message.text}"'
+        wish, said = wish_of(message.text, words.stop, words.start), f'wrote "{_short(message.text)}"'
     if wish is None:
         return []
     phones = dict.fromkeys(phone for phone in (message.phone, answered and answered.phone) if phone)
-    return [WishTold(written.business_id, phone, wish, source, message.at, message.message_id) for phone in phones]
+    return [WishTold(written.business_id, phone, wish, said, message.at, message.message_id) for phone in phones]
+
+
+def _short(words: str | None) -> str:
+    """Enough to recognise them by; no index takes four thousand characters."""
+    return " ".join((words or "").split())[:_LONGEST_QUOTE]

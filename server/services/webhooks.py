@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+import psycopg
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.states import LIVE, Actor, BroadcastStatus, Move
@@ -29,6 +30,8 @@ from server.services.statuses import Changes, Heard
 MOST_BYTES: Final = 400_000
 MOST_BODIES: Final = 100
 
+# The bulk statements go past SQLAlchemy, and so do their errors.
+_AWAY: Final = (OperationalError, psycopg.OperationalError, InterfaceError, psycopg.InterfaceError)
 _log = get_logger(__name__)
 
 _TAKE = text("""
@@ -103,7 +106,7 @@ class WebhookDesk:
                 bodies = await _take(connection, MOST_BODIES)
                 await self._apply(connection, bodies)
                 return len(bodies)
-        except OperationalError:
+        except _AWAY:
             raise  # away, or two that waited for each other: tried again
         except Exception:  # noqa: BLE001 - one strange body must cost none of the others
             _log.exception(Event.WEBHOOK_ERROR)
@@ -116,9 +119,9 @@ class WebhookDesk:
                 bodies = await _take(connection, 1)
                 await self._apply(connection, bodies)
                 return len(bodies)
-        except OperationalError:
+        except _AWAY:
             raise
-        except (DBAPIError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - put aside with its reason, or it would stand in everybody's way
             _log.exception(Event.WEBHOOK_ERROR)
             async with self._engine.begin() as connection:
                 bodies = await _take(connection, 1)

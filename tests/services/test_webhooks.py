@@ -227,6 +227,13 @@ async def test_a_stop_holds_at_once_in_a_broadcast_that_runs(world: World, engin
     assert await world.ask("SELECT source FROM consent_changes") == f'wrote "{word}"'
 
 
+async def test_a_stop_among_thousands_of_signs_is_a_stop_and_stands_in_nobodys_way(world: World) -> None:
+    signs = "".join(chr(0x2600 + n * 7 % 250) for n in range(4_000))
+    await world.wrote(a_text(f"STOP{signs}"))
+    assert await world.ask("SELECT count(*) FROM webhook_inbox") == 0
+    assert await world.ask("SELECT count(*) FROM suppressions") == 1
+
+
 async def test_start_lets_messages_in_again_and_every_change_is_kept(world: World) -> None:
     await world.wrote(a_text("STOP", message_id="wamid.s"))
     assert await world.ask("SELECT count(*) FROM suppressions") == 1
@@ -342,3 +349,15 @@ async def test_the_messaging_limit_is_what_meta_says(world: World, said: object,
     news = {"max_daily_conversations_per_business": said, "max_phone_numbers_per_waba": 25}
     await world.hear(an_envelope("business_capability_update", news, WABA_ID))
     assert await world.ask("SELECT messaging_limit FROM businesses") == limit
+
+
+async def test_a_body_that_cannot_be_applied_is_put_aside_and_stands_in_nobodys_way(world: World) -> None:
+    """A number that PostgreSQL has no room for, which no check of ours foresaw."""
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text("ALTER TABLE message_statuses ADD CONSTRAINT odd CHECK (message_id <> 'wamid.odd')")
+        )
+    await world.hear(a_body(world.number, statuses=[a_status("wamid.odd")]))
+    await world.statuses(a_status("wamid.0", "read", callback=world.callback(0)))
+    assert world.books() == {"read": 1, "sent": 2}
+    assert "could not be applied" in await world.ask("SELECT reason FROM webhook_oddities")
