@@ -47,12 +47,13 @@ class Neighbours(NamedTuple):
 class Silence(NamedTuple):
     """How long somebody has been unknown, and how things stood around them. Durations in seconds.
 
-    since_last_status_seconds: since any status came for the channel; None: never.
+    since_last_status_seconds: since any status came for the channel; None: never. attempts: requests made so far.
     """
 
     age_seconds: float
     since_last_status_seconds: float | None
     neighbours: Neighbours
+    attempts: int = 1
 
 
 class Judgement(NamedTuple):
@@ -78,14 +79,32 @@ ASSUMED: Final = (
 STOPPED: Final = (
     "Nobody knows whether WhatsApp accepted this message: its answer never came, and the broadcast has ended since."
 )
+TRIED_OFTEN: Final = "No answer came to any of the attempts, and there are no more of them."
 NEVER_ACCEPTED: Final = "WhatsApp never accepted it: the messages around it were all heard of, and this one was not."
 ASKED_FOR: Final = "Its answer never came, and this business has such messages sent again."
 
 
 def judge(
-    policy: UnknownPolicy, silence: Silence, *, can_send: bool, grace_seconds: float, max_wait_seconds: float
+    policy: UnknownPolicy,
+    silence: Silence,
+    *,
+    can_send: bool,
+    grace_seconds: float,
+    max_wait_seconds: float,
+    max_attempts: int,
 ) -> Judgement:
     """What to do now. can_send: whether the broadcast may still send to anybody."""
+    judgement = _judge(
+        policy, silence, can_send=can_send, grace_seconds=grace_seconds, max_wait_seconds=max_wait_seconds
+    )
+    if judgement.remedy is Remedy.RESEND and silence.attempts >= max_attempts:
+        return Judgement(Remedy.FAIL, TRIED_OFTEN)
+    return judgement
+
+
+def _judge(
+    policy: UnknownPolicy, silence: Silence, *, can_send: bool, grace_seconds: float, max_wait_seconds: float
+) -> Judgement:
     if silence.age_seconds < grace_seconds:
         return Judgement(Remedy.WAIT)
     if policy is UnknownPolicy.ASSUME_FAILED:

@@ -141,7 +141,8 @@ def _failed(person: Person, status: Status) -> Person:
 def _heard(person: Person, status: Status) -> Person:
     return structs.replace(
         person,
-        heard_at=person.heard_at or status.at,
+        # Evidence asks whether the message of the present attempt was heard of; an earlier one says nothing of it.
+        heard_at=person.heard_at or (status.at if _speaks_of_the_row(person, status) else None),
         price_category=person.price_category or status.price_category,
         price_type=person.price_type or status.price_type,
     )

@@ -28,6 +28,7 @@ def _policy(resources: Resources) -> steward.Policy:
     return steward.Policy(
         unknown_grace_seconds=resources.settings.unknown_grace_seconds,
         unknown_max_wait_seconds=resources.settings.unknown_max_wait_seconds,
+        max_attempts=resources.settings.max_attempts,
     )
 
 

@@ -21,6 +21,10 @@ from server.domain.statuses import Status, report_of
 SIGNATURE_HEADER: Final = "x-hub-signature-256"
 LARGEST_BODY_BYTES: Final = 3 * 1024 * 1024
 _IDS: Final = re.compile(rb'"(?:phone_number_id|id)"\s*:\s*"(\d{1,32})"')
+_LONE_SURROGATE: Final = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 _MOST_TEXT: Final = 4_096
 _LONGEST_ID: Final = 512
 # Not only msgspec's own errors: text that is not UTF-8 is a ValueError, and nesting without end a RecursionError.
@@ -84,6 +88,8 @@ class AccountNews(Struct, frozen=True, gc=False):
     field: str
     value: dict[str, Any]
     raw: str
+    time: str
+    """When Meta says that it happened: the same news may come true again later."""
 
 
 class Oddity(Struct, frozen=True, gc=False):
@@ -112,6 +118,7 @@ def ids_in(body: bytes) -> Iterator[str]:
 
 class _Entry(Struct):
     id: str | int = ""
+    time: Any = None
     changes: list[Raw] = []
 
 
@@ -179,6 +186,9 @@ def read(body: bytes) -> list[Item]:
     try:
         entries = _envelope(body).entry
     except _NOT_READ as error:
+        whole = _LONE_SURROGATE.sub(rb"\\ufffd", body)
+        if whole != body:
+            return read(whole)  # half of a character in one text must not cost the other updates
         return [Oddity(f"not a webhook: {error}", body)]
     return [item for entry in entries for item in _of_entry(entry)]
 
@@ -190,14 +200,14 @@ def _of_entry(raw: Raw) -> Iterator[Item]:
         yield Oddity(f"an entry cannot be read: {error}", bytes(raw))
         return
     for change in entry.changes:
-        yield from _of_change(str(entry.id), change)
+        yield from _of_change(str(entry.id), str(entry.time or ""), change)
 
 
-def _of_change(waba_id: str, raw: Raw) -> Iterator[Item]:
+def _of_change(waba_id: str, time: str, raw: Raw) -> Iterator[Item]:
     try:
         change = _change(raw)
         if change.field not in ("messages", "user_preferences"):
-            yield AccountNews(Origin(waba_id, None), change.field, _object(change.value), _text_of(raw))
+            yield AccountNews(Origin(waba_id, None), change.field, _object(change.value), _text_of(raw), time)
             return
         value = _messages(change.value)
     except _NOT_READ as error:
@@ -256,7 +266,7 @@ def _of_message(origin: Origin, raw: Raw) -> PersonWrote:
         _words(said.from_user_id),
         text,
         payload,
-        answers if isinstance(answers, str) else None,
+        _words(answers),
         _text_of(raw),
     )
 

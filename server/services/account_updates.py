@@ -78,7 +78,7 @@ async def carry_out(connection: AsyncConnection, told: Told) -> None:
     values = {
         "channel_id": told.channel_id,
         "field": news.field[:64].replace("\x00", ""),
-        "hash": hashlib.sha256(f"{news.origin.waba_id} {news.raw}".encode()).digest(),
+        "hash": hashlib.sha256(f"{news.origin.waba_id} {news.time} {news.raw}".encode()).digest(),
         "received_at": told.received_at,
         "raw": news.raw,
     }

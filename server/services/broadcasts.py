@@ -28,6 +28,11 @@ _MAKE = text("""
        AND (NOT b.cancel_requested OR CAST(:to AS text) = 'cancelled')  -- a wish to cancel is overwritten by nothing
        -- A person may take over a pause of the engine's own, which would end by itself; their own they have already.
        AND NOT (b.status = CAST(:to AS text) AND b.pause_reason IS NOT DISTINCT FROM CAST(:pause_reason AS text))
+       -- What was counted a moment ago may have changed: nobody is left behind by an end, and no failure is hidden.
+       AND (CAST(:to AS text) NOT IN ('completed', 'partial')
+            OR (b.processed_count = b.total_recipients AND b.unknown_count = 0))
+       AND (CAST(:to AS text) <> 'completed' OR b.failed_count = 0)
+       AND (CAST(:to AS text) <> 'settling' OR b.processed_count + b.unknown_count = b.total_recipients)
        AND (CAST(:epoch AS integer) IS NULL OR b.run_epoch = :epoch)
     RETURNING before.status
 """)

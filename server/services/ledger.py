@@ -44,7 +44,7 @@ CLAIM: Final = """
     ), claimed AS (
         UPDATE whatsapp_broadcast_recipients r
            SET status = 'sending', attempts = r.attempts + 1, claim_number = r.claim_number + 1,
-               claimed_at = clock_timestamp()
+               claimed_at = clock_timestamp(), heard_at = NULL  -- of this claim's message, nothing yet
           FROM run
          WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM waiting UNION ALL SELECT id FROM fresh)
            AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
@@ -96,6 +96,10 @@ RECORD: Final = """
         SELECT %(business_id)s, o.suppressed_phone, 'stopped marketing messages in WhatsApp'
           FROM run, outcomes o WHERE o.suppressed_phone IS NOT NULL
             ON CONFLICT DO NOTHING
+    ), told AS (
+        INSERT INTO consent_changes (business_id, phone, wish, source, at)
+        SELECT %(business_id)s, o.suppressed_phone, 'stop', 'stopped marketing messages in WhatsApp', clock_timestamp()
+          FROM run, outcomes o WHERE o.suppressed_phone IS NOT NULL
     ), tally AS (
         SELECT count(*) FILTER (WHERE status = 'sent') AS sent, count(*) FILTER (WHERE status = 'failed') AS failed,
                count(*) FILTER (WHERE status = 'cancelled') AS cancelled,

@@ -20,7 +20,7 @@ from server.domain.decisions import MarkFailed, StopBroadcast, TryAgain, decide
 from server.domain.meanings import explain
 from server.domain.outcomes import Refused
 from server.domain.states import COUNTED_AS_SENT, BroadcastStatus, RecipientStatus
-from server.domain.statuses import Merged, Person, Status, merge
+from server.domain.statuses import Merged, Person, Report, Status, merge
 from server.providers.webhooks import StatusUpdate
 from server.services import ledger
 
@@ -53,10 +53,16 @@ _SEARCH: Final = """
        AND r.message_id = ANY(%(message_ids)s)
 """
 
+_FAILED: Final = """
+    /* statuses.failed   Cost: one look-up a message, by its key. */
+    SELECT message_id FROM message_statuses WHERE message_id = ANY(%(message_ids)s) AND status = 'failed'
+"""
+
 _READ: Final = """
     /* statuses.read   Lock: the recipients, by id; their broadcasts are locked already. Cost: one look-up each. */
     SELECT r.broadcast_id, r.id, r.business_id, r.phone, r.attempts, r.status, r.claim_number, r.message_id,
-           r.heard_at, r.sent_at, r.delivered_at, r.read_at, r.failed_at, r.price_category, r.price_type
+           r.heard_at, r.sent_at, r.delivered_at, r.read_at, r.failed_at, r.price_category, r.price_type,
+           EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
       FROM whatsapp_broadcast_recipients r
       JOIN unnest(%(broadcast_ids)s::bigint[], %(recipient_ids)s::bigint[]) AS wanted (broadcast_id, id)
            ON r.broadcast_id = wanted.broadcast_id AND r.id = wanted.id
@@ -192,13 +198,15 @@ async def apply(
     for position, at in places.items():
         if at.broadcast_id in broadcasts:
             by_place[at].append(heard[position])
+    failed_ids = await _failed_ids(connection, heard)
     rows = await _read(connection, by_place)
     people: list[dict[str, Any]] = []
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     for row in rows:
         at = Place(row[0], row[1])
         person = _person(row)
-        merged = merge(person, _said_by(row[2], by_place[at]))
+        said = [status for status in _said_by(row[2], by_place[at]) if not _is_over(person, status, failed_ids)]
+        merged = merge(person, said)
         if merged.person == person:
             continue
         written = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
@@ -220,6 +228,20 @@ def _said_by(business_id: int, heard: Sequence[Heard]) -> list[Status]:
     return [status.update.status for status in heard if status.business_id == business_id and status.update.status]
 
 
+async def _failed_ids(connection: AsyncConnection, heard: Sequence[Heard]) -> set[str]:
+    """Those of the messages that failed already."""
+    message_ids = sorted({status.update.message_id for status in heard if not _is_failure(status)})
+    if not message_ids:
+        return set()
+    return {row[0] for row in await ledger.within(connection, _FAILED, {"message_ids": message_ids})}
+
+
+def _is_over(person: Person, status: Status, failed_ids: set[str]) -> bool:
+    """Whether it is the late acceptance of an earlier message that failed since: it must not call the failure back."""
+    is_late = status.report is not Report.FAILED and status.message_id in failed_ids
+    return is_late and status.message_id != person.message_id
+
+
 async def _read(connection: AsyncConnection, wanted: Mapping[Place, object]) -> list[Any]:
     if not wanted:
         return []
@@ -231,7 +253,7 @@ async def _read(connection: AsyncConnection, wanted: Mapping[Place, object]) -> 
 
 
 def _person(row: Sequence[Any]) -> Person:
-    status, claim_number, message_id, heard_at, sent_at, delivered_at, read_at, failed_at, category, kind = row[5:]
+    status, claim_number, message_id, heard_at, sent_at, delivered_at, read_at, failed_at, category, kind, _ = row[5:]
     return Person(
         status=RecipientStatus(status),
         claim_number=claim_number,
@@ -259,13 +281,15 @@ def _written(
     }
     if merged.failure is None:
         return written
+    is_suppressed = bool(row[-1])
     refusal = _refusal(merged.failure)
     decision = decide(refusal, attempts=row[4], max_attempts=max_attempts, jitter=random.random())  # noqa: S311 - no secret
     written |= {"error_code": refusal.code, "error_message": explain(refusal)}
     match decision.verdict:
-        case TryAgain(delay_seconds=delay, message=message, uses_attempt=uses) if broadcast_status in _GOES_ON:
-            unused = 0 if uses else 1
-            written |= {"status": RecipientStatus.QUEUED, "failed_at": None, "delay_seconds": delay, "unused": unused}
+        case TryAgain(delay_seconds=delay, message=message) if broadcast_status in _GOES_ON and not is_suppressed:
+            # The attempt was made and counts, or a message could come back for ever; but for what stops everybody.
+            unused = 1 if isinstance(decision.effect, StopBroadcast) else 0
+            written |= {"status": RecipientStatus.QUEUED, "delay_seconds": delay, "unused": unused, **_NEVER_SENT}
             written["error_message"] = message
             changes.put_off.add(at.broadcast_id)
         case MarkFailed(message=message, suppress=suppress):
@@ -282,6 +306,7 @@ def _refusal(status: Status) -> Refused:
     return Refused(status.error_code, status.error_message or "", 400, details=status.error_details)
 
 
+_NEVER_SENT: Final = {"failed_at": None, "sent_at": None, "delivered_at": None, "read_at": None}
 _COUNTED: Final = ("sent", "delivered", "read", "failed", "cancelled", "skipped", "unknown")
 
 

@@ -84,6 +84,7 @@ class Policy:
 
     unknown_grace_seconds: int
     unknown_max_wait_seconds: int
+    max_attempts: int
 
 
 @dataclass(slots=True)
@@ -122,7 +123,7 @@ async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
     for broadcast_id in to_cancel:
         async with engine.begin() as connection:
             done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
-    patience = unknowns.Patience(policy.unknown_grace_seconds, policy.unknown_max_wait_seconds)
+    patience = unknowns.Patience(policy.unknown_grace_seconds, policy.unknown_max_wait_seconds, policy.max_attempts)
     done.settled_count = await unknowns.settle(engine, patience)
     await _end_settled(engine, done)
     async with engine.begin() as connection:

@@ -1,6 +1,6 @@
 """Unknowns past their grace period: sent again, failed, or left to wait, by the business's policy (`domain/evidence`).
 
-Nobody is judged while something waits in the inbox: it may be the very status that tells.
+Nobody is sent again while the inbox is behind: it may hold the very status that tells.
 """
 
 from collections import defaultdict
@@ -23,13 +23,14 @@ _DUE = text("""
     /* unknowns.due   Cost: the unknown ones past grace, by their partial index. */
     SELECT DISTINCT broadcast_id FROM whatsapp_broadcast_recipients
      WHERE unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND status = 'unknown'
-       AND NOT EXISTS (SELECT FROM webhook_inbox)
 """)
 
 _LOCK = text("""
     /* unknowns.lock */
     SELECT b.status, u.unknown_policy,
-           extract(epoch FROM clock_timestamp() - c.last_status_at)::float8 AS since_last_status
+           extract(epoch FROM clock_timestamp() - c.last_status_at)::float8 AS since_last_status,
+           EXISTS (SELECT FROM webhook_inbox
+                    WHERE received_at < clock_timestamp() - interval '2 seconds') AS is_behind
       FROM whatsapp_broadcasts b JOIN businesses u ON u.id = b.business_id
       LEFT JOIN channels c ON c.id = b.channel_id
      WHERE b.id = :broadcast_id FOR UPDATE OF b
@@ -41,7 +42,7 @@ _SILENT = text("""
              near them in the list, accepted then, how many were heard of.
        Cost: the unknown ones, and some thousand rows around them for each minute. */
     WITH due AS (
-        SELECT id, date_trunc('minute', claimed_at) AS minute,
+        SELECT id, attempts, date_trunc('minute', claimed_at) AS minute,
                extract(epoch FROM clock_timestamp() - unknown_at)::float8 AS age
           FROM whatsapp_broadcast_recipients
          WHERE broadcast_id = :broadcast_id AND status = 'unknown'
@@ -58,7 +59,7 @@ _SILENT = text("""
          WHERE r.message_id IS NOT NULL AND r.status IN ('sent', 'delivered', 'read', 'failed')
          GROUP BY m.minute
     )
-    SELECT d.id, d.age, coalesce(k.accepted, 0) AS accepted, coalesce(k.heard, 0) AS heard
+    SELECT d.id, d.age, d.attempts, coalesce(k.accepted, 0) AS accepted, coalesce(k.heard, 0) AS heard
       FROM due d LEFT JOIN known k ON k.minute = d.minute
 """)
 
@@ -79,21 +80,31 @@ _FAIL = text("""
 
 _RESEND = text("""
     /* unknowns.resend   Behind the cursor, so with a next_attempt_at: now. */
-    WITH queued AS (
-        UPDATE whatsapp_broadcast_recipients
-           SET status = 'queued', unknown_at = NULL, next_attempt_at = clock_timestamp(), error_message = :reason
-         WHERE broadcast_id = :broadcast_id AND id = ANY(:ids) AND status = 'unknown' RETURNING 1
+    WITH resent AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET unknown_at = NULL, error_message = :reason,
+               status = CASE WHEN s.phone IS NULL THEN 'queued' ELSE 'skipped' END,
+               next_attempt_at = CASE WHEN s.phone IS NULL THEN clock_timestamp() END
+          FROM whatsapp_broadcast_recipients u LEFT JOIN suppressions s
+               ON s.business_id = u.business_id AND s.phone = u.phone  -- who opted out meanwhile gets nothing more
+         WHERE u.broadcast_id = :broadcast_id AND u.id = ANY(:ids)
+           AND r.broadcast_id = u.broadcast_id AND r.id = u.id AND r.status = 'unknown'
+        RETURNING r.status
     )
-    UPDATE whatsapp_broadcasts SET unknown_count = unknown_count - (SELECT count(*) FROM queued)
+    UPDATE whatsapp_broadcasts
+       SET unknown_count = unknown_count - (SELECT count(*) FROM resent),
+           skipped_count = skipped_count + (SELECT count(*) FROM resent WHERE status = 'skipped'),
+           processed_count = processed_count + (SELECT count(*) FROM resent WHERE status = 'skipped')
      WHERE id = :broadcast_id
 """)
 
 
 class Patience(NamedTuple):
-    """How long unknowns wait, in seconds: at least, and at most."""
+    """How long unknowns wait, in seconds, at least and at most; and how often anybody is sent to."""
 
     grace_seconds: float
     max_wait_seconds: float
+    max_attempts: int
 
 
 class Silent(NamedTuple):
@@ -101,6 +112,7 @@ class Silent(NamedTuple):
 
     id: int
     age_seconds: float
+    attempts: int
     neighbours: Neighbours
 
 
@@ -121,18 +133,19 @@ async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: 
         return 0
     by_judgement = defaultdict(list)
     for silent in await _silent(connection, broadcast_id, patience):
-        silence = Silence(silent.age_seconds, row.since_last_status, silent.neighbours)
+        silence = Silence(silent.age_seconds, row.since_last_status, silent.neighbours, silent.attempts)
         judgement = judge(
             UnknownPolicy(row.unknown_policy),
             silence,
             can_send=row.status in _CAN_SEND,
             grace_seconds=patience.grace_seconds,
             max_wait_seconds=patience.max_wait_seconds,
+            max_attempts=patience.max_attempts,
         )
         by_judgement[judgement].append(silent.id)
     count = 0
     for judgement, ids in by_judgement.items():
-        if judgement.remedy is Remedy.WAIT:
+        if judgement.remedy is Remedy.WAIT or (judgement.remedy is Remedy.RESEND and row.is_behind):
             continue
         statement = _FAIL if judgement.remedy is Remedy.FAIL else _RESEND
         await connection.execute(statement, {"broadcast_id": broadcast_id, "ids": ids, "reason": judgement.reason})
@@ -146,4 +159,4 @@ async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: 
 async def _silent(connection: AsyncConnection, broadcast_id: int, patience: Patience) -> list[Silent]:
     values = {"broadcast_id": broadcast_id, "grace_seconds": patience.grace_seconds, "most": MOST}
     rows = await connection.execute(_SILENT, values)
-    return [Silent(row.id, row.age, Neighbours(row.accepted, row.heard)) for row in rows]
+    return [Silent(row.id, row.age, row.attempts, Neighbours(row.accepted, row.heard)) for row in rows]

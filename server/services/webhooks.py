@@ -6,14 +6,15 @@ order. Locks: the inbox rows, then the broadcasts by id (all of them at once), t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import psycopg
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.domain.errors import ClarionError
 from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
@@ -30,8 +31,8 @@ from server.services.statuses import Changes, Heard
 MOST_BYTES: Final = 400_000
 MOST_BODIES: Final = 100
 
-# The bulk statements go past SQLAlchemy, and so do their errors.
-_AWAY: Final = (OperationalError, psycopg.OperationalError, InterfaceError, psycopg.InterfaceError)
+# Classes of SQLSTATE that say nothing of what was asked: connection, conflict, resources, an operator, the system.
+_NOT_THE_BODY: Final = ("08", "25", "40", "53", "55", "57", "58")
 _log = get_logger(__name__)
 
 _TAKE = text("""
@@ -42,6 +43,7 @@ _BODIES = text("""
     /* webhooks.bodies */
     SELECT id, channel_id, received_at, body FROM webhook_inbox WHERE id = ANY(:ids) ORDER BY id
 """)
+_STILL_THERE = text("SELECT id FROM webhook_inbox WHERE id = :id FOR UPDATE SKIP LOCKED")
 _DONE = text("DELETE /* webhooks.done */ FROM webhook_inbox WHERE id = ANY(:ids)")
 
 _LOCK = text("""
@@ -50,6 +52,8 @@ _LOCK = text("""
      WHERE id = ANY(:ids) OR (business_id = ANY(:business_ids) AND status = ANY(:live))
      ORDER BY id FOR UPDATE
 """)
+
+_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('consents of ' || CAST(:business_id AS text), 0))")
 
 _ODD = text("""
     /* webhooks.odd */
@@ -63,6 +67,9 @@ _HEARD_FROM = text("""
 """)
 
 _ENDING = text("SELECT status, failed_count FROM whatsapp_broadcasts WHERE id = :id")
+
+
+_WISHES: Final = {"stop": Wish.STOP, "resume": Wish.START}
 
 
 class Body(NamedTuple):
@@ -106,29 +113,31 @@ class WebhookDesk:
                 bodies = await _take(connection, MOST_BODIES)
                 await self._apply(connection, bodies)
                 return len(bodies)
-        except _AWAY:
-            raise  # away, or two that waited for each other: tried again
-        except Exception:  # noqa: BLE001 - one strange body must cost none of the others
-            _log.exception(Event.WEBHOOK_ERROR)
+        except Exception as error:
+            if _is_away(error):
+                raise  # or two that waited for each other: tried again
+            _log.exception(Event.WEBHOOK_ERROR)  # one strange body must cost none of the others
             return await self._apply_one()
 
     async def _apply_one(self) -> int:
         """The oldest body alone; where it cannot be applied it is put aside whole, with the reason."""
+        bodies: list[Body] = []
         try:
             async with self._engine.begin() as connection:
                 bodies = await _take(connection, 1)
                 await self._apply(connection, bodies)
                 return len(bodies)
-        except _AWAY:
-            raise
-        except Exception as error:  # noqa: BLE001 - put aside with its reason, or it would stand in everybody's way
+        except Exception as error:
+            if _is_away(error) or not bodies:
+                raise
             _log.exception(Event.WEBHOOK_ERROR)
             async with self._engine.begin() as connection:
-                bodies = await _take(connection, 1)
-                for body in bodies:
-                    await _put_aside(connection, body, Oddity(f"could not be applied: {error}"[:500], body.body))
-                await connection.execute(_DONE, {"ids": [body.id for body in bodies]})
-                return len(bodies)
+                # That very one: another process may hold it by now, and the next is not to blame.
+                if await connection.scalar(_STILL_THERE, {"id": bodies[0].id}) is not None:
+                    reason = f"could not be applied: {error}"
+                    await _put_aside(connection, bodies[0], Oddity(reason, bodies[0].body))
+                    await connection.execute(_DONE, {"ids": [bodies[0].id]})
+            return 1
 
     async def _apply(self, connection: AsyncConnection, bodies: Sequence[Body]) -> None:
         if not bodies:
@@ -141,6 +150,8 @@ class WebhookDesk:
         named |= {found.broadcast_id for found in answered if found is not None}
         owners = {wish.business_id for wish in wishes} | {told.business_id for told in news.account}
         owners |= {heard.business_id for heard in news.heard if _stops_marketing(heard)}
+        for owner in sorted(owners):  # wishes of one business one after the other: the latest must see the others
+            await connection.execute(_IN_TURN, {"business_id": owner})
         locked = await _lock(connection, named, owners)
 
         changes = await statuses.apply(connection, news.heard, places, locked, max_attempts=self._max_attempts)
@@ -172,6 +183,14 @@ class WebhookDesk:
         return news
 
 
+def _is_away(error: Exception) -> bool:
+    """Whether the database is away, full or busy, rather than the body odd. Bulk statements raise psycopg's errors."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return cause.sqlstate is None or cause.sqlstate[:2] in _NOT_THE_BODY
+    return isinstance(cause, ClarionError | OSError | SQLAlchemyError) and not isinstance(cause, psycopg.Error)
+
+
 def _sort_in(news: _News, body: Body, item: Item, peers: Sequence[Known]) -> None:
     """Put an item with its kind, and with the number that it names; one of somebody else's is odd, and only kept."""
     if isinstance(item, Oddity):
@@ -186,6 +205,8 @@ def _sort_in(news: _News, body: Body, item: Item, peers: Sequence[Known]) -> Non
             news.heard.append(Heard(known.channel_id, known.business_id, body.received_at, item))
         case PersonWrote():
             news.written.append(Written(known.channel_id, known.business_id, body.received_at, item))
+        case PreferenceChanged() if item.phone is None or item.value not in _WISHES:
+            news.odd.append((body, Oddity("a preference that is not known, or of nobody we know", item.raw.encode())))
         case PreferenceChanged():
             news.preferences.append((known, item))
         case AccountNews():
@@ -222,8 +243,8 @@ async def _wishes(connection: AsyncConnection, news: _News, answered: Sequence[A
         words = await replies.words_of(connection, written.business_id)
         wishes += replies.wish_in(written, found, words)
     for known, said in news.preferences:
-        wish = {"stop": Wish.STOP, "resume": Wish.START}.get(said.value)
-        if wish is not None and said.phone is not None:
+        wish = _WISHES[said.value]
+        if said.phone is not None:
             source = "used WhatsApp's switch for marketing messages"
             wishes.append(WishTold(known.business_id, said.phone, wish, source, said.at))
     # In one order everywhere, so that two who apply do not wait for each other's people.
@@ -244,7 +265,9 @@ async def _follow(connection: AsyncConnection, changes: Changes, locked: dict[in
     for broadcast_id in sorted(changes.put_off):
         await broadcasts.try_again(connection, broadcast_id, by=Actor.ENGINE, why=_PUT_OFF)
     for broadcast_id, stop in sorted(changes.stops.items()):
-        await account_updates.hold(connection, [broadcast_id], Why(stop.pause_reason, stop.message))
+        seconds = stop.resume_after_seconds
+        resume_at = datetime.now(UTC) + timedelta(seconds=seconds) if seconds else None
+        await account_updates.hold(connection, [broadcast_id], Why(stop.pause_reason, stop.message, resume_at))
     for broadcast_id in sorted(changes.changed):
         if locked[broadcast_id] in (BroadcastStatus.COMPLETED, BroadcastStatus.PARTIAL):
             row = (await connection.execute(_ENDING, {"id": broadcast_id})).one()

@@ -20,7 +20,7 @@ policies = st.sampled_from(list(UnknownPolicy))
 
 
 def judged(policy: UnknownPolicy, silence: Silence, *, can_send: bool = True) -> Judgement:
-    return judge(policy, silence, can_send=can_send, grace_seconds=GRACE, max_wait_seconds=LONGEST)
+    return judge(policy, silence, can_send=can_send, grace_seconds=GRACE, max_wait_seconds=LONGEST, max_attempts=5)
 
 
 @given(policies, silences, st.booleans())

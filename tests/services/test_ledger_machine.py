@@ -26,7 +26,7 @@ from tests.support.builders import LEASE_SECONDS, Made, a_broadcast, a_business,
 PEOPLE = 9
 _numbers = itertools.count(1)
 PACE = Pace(1.0, "your_rate")
-AT_ONCE = steward.Policy(unknown_grace_seconds=0, unknown_max_wait_seconds=0)
+AT_ONCE = steward.Policy(unknown_grace_seconds=0, unknown_max_wait_seconds=0, max_attempts=5)
 OUTCOMES = {
     "sent": Result(0, 0, RecipientStatus.SENT, message_id="wamid.x"),
     "failed": Result(0, 0, RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),

@@ -15,8 +15,8 @@ from server.services.ledger import Ledger, Pace, Result
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import a_broadcast, a_business, a_run, run_out_of_lease
 
-AT_ONCE = steward.Policy(unknown_grace_seconds=0, unknown_max_wait_seconds=0)
-LATER = steward.Policy(unknown_grace_seconds=900, unknown_max_wait_seconds=21_600)
+AT_ONCE = steward.Policy(unknown_grace_seconds=0, unknown_max_wait_seconds=0, max_attempts=5)
+LATER = steward.Policy(unknown_grace_seconds=900, unknown_max_wait_seconds=21_600, max_attempts=5)
 
 
 async def set_instant(engine: AsyncEngine, broadcast_id: int, column: str, in_seconds: int) -> None:

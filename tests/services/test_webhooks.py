@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.database import plain_connection
-from server.domain.states import RecipientStatus
-from server.services import billing
+from server.domain.states import Actor, Move, RecipientStatus
+from server.services import billing, broadcasts
 from server.services.channel_directory import ChannelDirectory
 from server.services.ledger import Ledger, Pace, Result
 from server.services.webhooks import WebhookDesk
@@ -361,3 +361,60 @@ async def test_a_body_that_cannot_be_applied_is_put_aside_and_stands_in_nobodys_
     await world.statuses(a_status("wamid.0", "read", callback=world.callback(0)))
     assert world.books() == {"read": 1, "sent": 2}
     assert "could not be applied" in await world.ask("SELECT reason FROM webhook_oddities")
+
+
+async def test_who_opted_out_is_not_put_off_until_tomorrow(world: World) -> None:
+    await world.wrote(a_text("STOP", context={"id": "wamid.0"}))
+    await world.statuses(a_failure("wamid.0", 131049, callback=world.callback(0)))
+    assert world.books() == {"failed": 1, "sent": 2}
+
+
+async def test_an_unpause_after_a_second_pause_is_no_repeat(world: World) -> None:
+    await a_template_broadcast(world)
+    for at, event, status in (
+        (1, "PAUSED", "paused"),
+        (2, "APPROVED", "queued"),
+        (3, "PAUSED", "paused"),
+        (4, "APPROVED", "queued"),
+    ):
+        body = template_event(event)
+        body["entry"][0]["time"] = at
+        await world.hear(body)
+        assert await world.ask("SELECT status FROM whatsapp_broadcasts") == status
+
+
+async def test_half_of_a_character_costs_no_other_update(world: World) -> None:
+    body = a_body(
+        world.number,
+        statuses=[a_status("wamid.0", "read", callback=world.callback(0))],
+        messages=[a_text("half: HALF")],
+    )
+    await world.hear(json.dumps(body).encode().replace(b"HALF", b"\\ud83d"))
+    assert world.books() == {"read": 1, "sent": 2}
+    assert await world.ask("SELECT count(*) FROM inbound_messages") == 1
+
+
+async def test_a_preference_of_nobody_we_know_is_kept(world: World) -> None:
+    said = {"user_id": "US.1", "category": "marketing_messages", "value": "stop", "timestamp": NOON}
+    await world.hear(a_body(world.number, field="user_preferences", user_preferences=[said]))
+    assert await world.ask("SELECT count(*) FROM webhook_oddities") == 1
+
+
+async def test_a_repeat_of_an_earlier_attempts_sent_does_not_call_a_failure_back(world: World) -> None:
+    first = a_status("wamid.0", "sent", callback=world.callback(0))
+    await world.statuses(first)
+    await world.statuses(a_failure("wamid.0", 131049, callback=world.callback(0)))
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE whatsapp_broadcast_recipients SET claim_number = 2, message_id = 'wamid.second'"
+                 " WHERE status = 'queued'")
+        )  # fmt: skip
+    await world.statuses(first)
+    assert world.books() == {"queued": 1, "sent": 2}
+
+
+async def test_an_end_leaves_nobody_behind_who_was_put_back_a_moment_ago(world: World) -> None:
+    await world.statuses(a_failure("wamid.0", 131049, callback=world.callback(0)))
+    for move in (Move.COMPLETE, Move.FINISH_PARTIAL, Move.SETTLE):
+        async with world.engine.begin() as connection:
+            assert not await broadcasts.make(connection, world.broadcast.id, move, by=Actor.ENGINE), move
