@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
@@ -35,4 +36,16 @@ def fresh_database(server_url: str, *, template: str = TEMPLATE) -> Iterator[str
         try:
             yield at(server_url, name)
         finally:
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection, name: str) -> None:
+    """Drop a database. PostgreSQL's own vacuum may be at work in it, which nobody may end, and which is soon done."""
+    for _ in range(100):
+        try:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(0.1)
+        else:
+            return
+    connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
