@@ -137,6 +137,7 @@ RECIPIENT_MOVES: Final[frozenset[tuple[RecipientStatus, RecipientStatus]]] = fro
         (R.QUEUED, R.SENDING),
         (R.QUEUED, R.CANCELLED),
         (R.QUEUED, R.SKIPPED),
+        (R.QUEUED, R.FAILED),  # nothing more can be sent; or put off, and then reported as delivered after all
         (R.SENDING, R.SENT),
         (R.SENDING, R.FAILED),
         (R.SENDING, R.QUEUED),  # a retry with next_attempt_at, or handed back unsent

@@ -117,8 +117,10 @@ def _accepted(person: Person, status: Status) -> Person:
     person = _heard(person, status)
     times = _times(person, status)
     if status.message_id == person.message_id and person.status not in _RANK:
-        # The row knows this message and does not call it accepted: it has failed already.
-        return structs.replace(person, **times)
+        # The row knows this message and does not call it accepted: it has failed already. Who was put off for that and
+        # turns out to have got it must not get another.
+        has_got_it = person.status is _R.QUEUED and times["delivered_at"] is not None
+        return structs.replace(person, status=_R.FAILED if has_got_it else person.status, **times)
     rank = max(_RANK.get(person.status, 0), _RANK_OF_REPORT[status.report])
     return structs.replace(
         person,

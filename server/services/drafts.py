@@ -94,8 +94,10 @@ async def start(
     Raises `NotFound`; `NotNow` where its state, the number or the account does not let it start; `BadInput` where
     something of the broadcast is to be mended, or nobody is on it.
     """
-    row = (
-        await connection.execute(select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id))
+    row = (  # locked first, as webhooks lock it: the broadcast, then what they change beside it
+        await connection.execute(
+            select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id).with_for_update()
+        )
     ).one_or_none()
     if row is None:
         raise NotFound(f"There is no broadcast {broadcast_id}.")

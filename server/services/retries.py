@@ -33,6 +33,7 @@ _COPY_RECIPIENTS = text("""
            AND NOT EXISTS (SELECT FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients again
                                ON again.broadcast_id = b.id AND again.phone = r.phone
                             WHERE b.retry_of = :broadcast_id AND again.status <> 'cancelled')
+           AND r.delivered_at IS NULL  -- reported as delivered and then as failed: they have got it
            AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
          ORDER BY r.id
         RETURNING 1

@@ -281,12 +281,13 @@ def _written(
     }
     if merged.failure is None:
         return written
-    is_suppressed = bool(row[-1])
+    # Who opted out gets nothing more, and whom the message was delivered to gets no second one.
+    may_be_sent = broadcast_status in _GOES_ON and not row[-1] and merged.person.delivered_at is None
     refusal = _refusal(merged.failure)
     decision = decide(refusal, attempts=row[4], max_attempts=max_attempts, jitter=random.random())  # noqa: S311 - no secret
     written |= {"error_code": refusal.code, "error_message": explain(refusal)}
     match decision.verdict:
-        case TryAgain(delay_seconds=delay, message=message) if broadcast_status in _GOES_ON and not is_suppressed:
+        case TryAgain(delay_seconds=delay, message=message) if may_be_sent:
             # The attempt was made and counts, or a message could come back for ever; but for what stops everybody.
             unused = 1 if isinstance(decision.effect, StopBroadcast) else 0
             written |= {"status": RecipientStatus.QUEUED, "delay_seconds": delay, "unused": unused, **_NEVER_SENT}

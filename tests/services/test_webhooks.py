@@ -9,8 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.database import plain_connection
+from server.domain.errors import BadInput
 from server.domain.states import Actor, Move, RecipientStatus
-from server.services import billing, broadcasts
+from server.services import billing, broadcasts, retries
 from server.services.channel_directory import ChannelDirectory
 from server.services.ledger import Ledger, Pace, Result
 from server.services.webhooks import WebhookDesk
@@ -172,6 +173,21 @@ async def test_a_person_who_is_capped_is_put_off_by_a_day_and_twice_at_most(worl
         await connection.execute(text("UPDATE whatsapp_broadcasts SET sent_count = 3, processed_count = 3"))
     await world.statuses(a_failure("wamid.third", 131049, callback=f"{world.callback(0)}:c3"))
     assert world.books() == {"failed": 1, "sent": 2}
+
+
+@pytest.mark.parametrize("order", ["delivered first", "failed first", "together"])
+async def test_who_has_got_it_is_not_sent_to_again_whatever_fails_later(world: World, order: str) -> None:
+    delivered = a_status("wamid.0", "delivered", callback=world.callback(0))
+    failed = a_failure("wamid.0", 131049, callback=world.callback(0))
+    said = {"delivered first": ([delivered], [failed]), "failed first": ([failed], [delivered])}
+    for statuses in said.get(order, ([failed, delivered],)):
+        await world.statuses(*statuses)
+    assert world.books() == {"failed": 1, "sent": 2}
+    async with world.engine.begin() as connection:
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET status = 'partial'"))
+    async with world.engine.begin() as connection:
+        with pytest.raises(BadInput):
+            await retries.create(connection, world.broadcast.id, ["failed"])
 
 
 async def test_a_broadcast_that_had_completed_goes_on_with_whoever_is_put_off(world: World) -> None:
