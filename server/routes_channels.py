@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from server.api_models import Instant, storable
+from server.api_models.shared import Instant, storable
 from server.problems import responses
 from server.services import channels
 from server.web_resources import BusinessId, Resources, Transaction

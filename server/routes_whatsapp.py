@@ -15,16 +15,9 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.api_models import (
-    Billing,
-    Broadcast,
-    BroadcastPage,
-    BroadcastRequest,
-    HistoryPage,
-    Preflight,
-    RecipientPage,
-    RetryRequest,
-)
+from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequest
+from server.api_models.recipients import RecipientPage, RetryRequest
+from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
 from server.domain.errors import BadInput, NotFound
 from server.domain.phones import normalise

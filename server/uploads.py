@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from server.api_models import Recipient, Recipients
+from server.api_models.recipients import Recipient, Recipients
 from server.domain.errors import BadInput, Problem, StorageFull
 from server.services.audiences import Loaded
 from server.services.csv_lists import CsvList, Row
