@@ -12,7 +12,17 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server import problems, routes_channels, routes_health, routes_templates, routes_webhooks, routes_whatsapp
+from server import (
+    problems,
+    routes_channels,
+    routes_events,
+    routes_health,
+    routes_recipients,
+    routes_templates,
+    routes_tests,
+    routes_webhooks,
+    routes_whatsapp,
+)
 from server.addresses import addresses, vault
 from server.config import Settings, settings
 from server.database import async_engine
@@ -20,8 +30,9 @@ from server.jobs.queues import broadcasts_queue
 from server.metrics import REQUEST_SECONDS, REQUESTS
 from server.routes_webhooks import open_door
 from server.services.channel_directory import ChannelDirectory
+from server.services.progress import ProgressHub
 from server.services.webhooks import WebhookDesk
-from server.uploads import is_csv
+from server.uploads import is_streamed
 from server.web_resources import WebResources
 
 API: Final = "/api/whatsapp"
@@ -57,7 +68,10 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
             directory = ChannelDirectory(engine, keys)
             desk = WebhookDesk(engine, directory, max_attempts=chosen.max_attempts)
             app.state.webhooks = await stack.enter_async_context(open_door(found.database_url, directory, desk))
-            app.state.resources = WebResources(chosen, engine, broadcasts_queue(connection), connection, keys)
+            progress = ProgressHub(engine)
+            stack.push_async_callback(progress.close)
+            queue = broadcasts_queue(connection)
+            app.state.resources = WebResources(chosen, engine, queue, connection, keys, progress)
             yield
 
     app = FastAPI(
@@ -70,6 +84,9 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix=API)
     api.include_router(routes_whatsapp.router)
+    api.include_router(routes_recipients.router)
+    api.include_router(routes_events.router)
+    api.include_router(routes_tests.router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
     app.include_router(api)
@@ -131,7 +148,7 @@ def _route_of(scope: Scope) -> str:
 
 
 def _limit_of(scope: Scope) -> float:
-    """Bytes of a body. A list of recipients in CSV is streamed to disk and may be of any size."""
+    """Bytes of a body. A list of recipients as a file is streamed to disk and may be of any size."""
     is_list = scope["method"] == "POST" and scope["path"].endswith("/recipients")
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    return float("inf") if is_list and is_csv(content_type) else LARGEST_BODY_BYTES
+    return float("inf") if is_list and is_streamed(content_type) else LARGEST_BODY_BYTES

@@ -11,6 +11,7 @@ from server.models.broadcasts import (
 )
 from server.models.businesses import ApiKey, Business, User
 from server.models.channels import Channel, Template
+from server.models.test_messages import TestMessage
 from server.models.webhooks import (
     AccountUpdate,
     ConsentChange,
@@ -34,6 +35,7 @@ __all__ = [
     "MessageStatus",
     "Suppression",
     "Template",
+    "TestMessage",
     "User",
     "WebhookBody",
     "WebhookOddity",
