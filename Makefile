@@ -24,7 +24,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 
 install: $(VENV)/.installed ## Make .venv with .venv/bin/clarion in it
 
-dev: $(VENV)/.installed-dev
+# The generator of API clients has an environment of its own: it holds others' versions back.
+$(VENV)/client/.installed: requirements-client.lock $(VENV)/.installed-dev
+	@$(PYTHON) -m venv $(VENV)/client
+	@$(VENV)/client/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-client.lock
+	@touch $@
+
+dev: $(VENV)/client/.installed
 
 run: install ## Start everything with a demo broadcast to 10,000 people; Ctrl-C stops it
 	@echo "Starting Clarion and its demo."
@@ -52,6 +58,7 @@ soak: dev ## Long kill and load experiments
 lock: dev ## Renew the lock files
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@echo "openapi-python-client>=0.29" | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header - -o requirements-client.lock
 
 clean: ## Remove .venv and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from typing import Final
 
 import redis
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,6 +28,7 @@ from server.config import Settings, settings
 from server.database import async_engine
 from server.jobs.queues import broadcasts_queue
 from server.metrics import REQUEST_SECONDS, REQUESTS
+from server.parameters import refuse_unknown_parameters
 from server.routes_webhooks import open_door
 from server.services.channel_directory import ChannelDirectory
 from server.services.progress import ProgressHub
@@ -80,9 +81,10 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
         summary="One WhatsApp message to many people, safely.",
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,  # what a generated client calls its functions
     )
     problems.install(app)
-    api = APIRouter(prefix=API)
+    api = APIRouter(prefix=API, dependencies=[Depends(refuse_unknown_parameters)])
     api.include_router(routes_whatsapp.router)
     api.include_router(routes_recipients.router)
     api.include_router(routes_events.router)

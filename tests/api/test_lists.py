@@ -134,3 +134,9 @@ def test_a_text_that_a_spreadsheet_would_run_is_exported_as_a_text(api: Api, cla
     )
     row = next(csv.DictReader(io.StringIO(api.get(f"{path}.csv").body.decode())))
     assert (row["phone"], row["error_message"], row["error_code"]) == ("+972501234567", f"'{formula}", "-1")
+
+
+def test_a_parameter_that_is_not_known_is_refused_by_name(api: Api, path: str) -> None:
+    answer = api.get(f"{path}?stauts=failed")
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "query: stauts")
+    assert "status" in answer.json["detail"]
