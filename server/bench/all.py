@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from server.bench import cancel, imports, send, webhooks
+from server.bench import cancel, imports, reads, send, webhooks
 from server.bench.measurement import Measurement
 from server.bench.workshop import workshop
 from server.logs import configure_logs
@@ -17,3 +17,4 @@ def run_all(*, small: bool) -> Iterator[Measurement]:
         yield from imports.run(shop, people=5_000 if small else 1_000_000)
         yield from cancel.run(shop, people=5_000 if small else 1_000_000)
         yield from webhooks.run(shop, people=1_000 if small else 20_000)
+        yield from reads.run(shop, people=5_000 if small else 1_000_000, seconds=2 if small else 10)

@@ -8,12 +8,8 @@ import asyncio
 import hashlib
 import hmac
 import json
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
@@ -22,12 +18,12 @@ from pyreqwest.client import ClientBuilder
 
 from server.bench.bare import PHONE_NUMBER_ID
 from server.bench.measurement import Measurement
+from server.bench.web import web_process
 from server.bench.workshop import APP_SECRET, WABA_ID, Workshop
 
 BATCH: Final = 1_000
 CONNECTIONS: Final = 32
 PACE: Final = 3_000
-_START_SECONDS: Final = 20.0
 _APPLIED_SECONDS: Final = 300.0
 _AS_SENT: Final = """
     UPDATE whatsapp_broadcast_recipients SET status = 'sent', message_id = 'wamid.' || id WHERE broadcast_id = %(id)s
@@ -41,7 +37,8 @@ Signed = tuple[bytes, str]
 
 def run(shop: Workshop, *, people: int) -> list[Measurement]:
     """Statuses a second in full batches until they are applied; POSTs of one status a second, with their p99."""
-    with _web() as url:
+    with web_process() as address:
+        url = f"{address}/webhooks/whatsapp"
         together = _of_batches(shop, url, people)
         return [together, _of_single_ones(shop, url, people)]
 
@@ -160,31 +157,3 @@ def _signed(statuses: list[dict[str, Any]]) -> Signed:
     entry = {"id": WABA_ID, "changes": [{"field": "messages", "value": value}]}
     body = json.dumps({"object": "whatsapp_business_account", "entry": [entry]}).encode()
     return body, "sha256=" + hmac.new(APP_SECRET.encode(), body, hashlib.sha256).hexdigest()
-
-
-@contextmanager
-def _web() -> Iterator[str]:
-    """A web process. The address of its webhooks."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = int(found.getsockname()[1])
-    process = subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-m", "server.cli", "web", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not _is_listening(port):
-            if time.monotonic() > deadline:
-                raise RuntimeError("the web process did not start")
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}/webhooks/whatsapp"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
