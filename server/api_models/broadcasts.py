@@ -124,6 +124,16 @@ class Broadcast(BaseModel):
     rejected_count: int
 
 
+class StoppedBroadcast(Broadcast):
+    """A broadcast that was just paused or cancelled.
+
+    in_flight_count: people who were claimed and not written down at that instant. How each of them ended is in the
+    history as soon as their answers are there.
+    """
+
+    in_flight_count: int
+
+
 class BroadcastPage(BaseModel):
     """One page of broadcasts, the newest first."""
 

@@ -75,6 +75,24 @@ class Pacer:
         """Whether the provider made us go slower than we may."""
         return self._rate < self._ceiling
 
+    def is_paused(self, now: float) -> bool:
+        """Whether nothing may leave, however slow."""
+        return now < self._resume_at
+
+    def change(self, now: float, rate: float) -> None:
+        """The limit is another from now on. No window that a message leaves in from now on holds more than it.
+
+        rate: as for `Pacer`. Where the provider made us go slower, that stays, and goes up by the usual steps.
+        """
+        if rate <= 0:
+            raise ValueError("rate must be above 0 messages per second")
+        self._recover(now)
+        was_lowered = self.is_lowered
+        self._ceiling = rate
+        self._rate = max(min(self._rate, rate), rate * FLOOR_SHARE) if was_lowered else rate
+        # What left under the old limit keeps its slots: after a fall nothing leaves until the window has room again.
+        self._next_at = min(self._next_at, now + self._spacing)
+
     def take(self, now: float, wanted: int) -> Grant:
         """How many messages may leave now, and how long until the next may.
 

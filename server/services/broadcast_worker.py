@@ -32,6 +32,7 @@ from server.domain.decisions import (
     decide,
 )
 from server.domain.errors import RunLost
+from server.domain.limits import Limit, LimitMeter, Sight, allowed_rate, limit_of, limit_of_waiting
 from server.domain.meters import RateMeter
 from server.domain.outcomes import Accepted, Ambiguous, Outcome
 from server.domain.pacing import Pacer, Slot
@@ -40,7 +41,7 @@ from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
 from server.services.run_control import Cause, RunControl, Stop
 from server.services.run_ledger import RunLedger
-from server.services.runs import Assignment, Ending, EndingKind, Limits, result_of
+from server.services.runs import Assignment, Ending, EndingKind, InFlight, Limits, result_of
 
 CLAIM_AHEAD_SECONDS: Final = 0.25
 # Outcomes of so long are written together: at 80 a second that is two rows a commit, at 10,000 two hundred.
@@ -80,13 +81,19 @@ class BroadcastWorker:
         self._on_progress = on_progress
         self._clock = asyncio.get_running_loop().time
         self._claims, self._records, self._looks = (RunLedger(database_url, assignment.run, control) for _ in range(3))
-        self._pacer = Pacer(assignment.rate_per_second) if assignment.rate_per_second else None
+        self._allowed = assignment.allowed
+        rate = self._allowed.messages_per_second
+        self._pacer = Pacer(rate) if rate else None
         self._turn = asyncio.Lock()  # whose turn it is to wait for the pace
         self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
         self._meter = RateMeter(self._clock())
         self._breaker = Breaker(limits.max_batch_failures, assignment.seen_count)
         self._outage = Outage()
         self._pauses = Pauses()
+        self._limit = LimitMeter()
+        self._waiting_for: Limit | None = None  # whoever is left was put off, for this
+        self._noted: tuple[str, float] | None = None
+        self._in_flight = InFlight()
 
         self._ready: deque[Claimed] = deque()  # claimed, not sent
         self._results: list[Result] = []  # ended, not recorded
@@ -94,6 +101,7 @@ class BroadcastWorker:
         self._fresh: deque[int] = deque()  # claimed for the first time, in the order of their ids
         self._settled_through_id = 0
         self._claim_in_doubt = False
+        self._is_claiming = False
         self._people_left = assignment.people_left
         self._senders: set[asyncio.Task[None]] = set()
         self._idle_count = 0
@@ -118,7 +126,7 @@ class BroadcastWorker:
             raise self._failure
         if self._control.stop is not None and self._control.stop.cause is Cause.LOST:
             raise RunLost
-        return ending
+        return ending._replace(in_flight=self._in_flight)
 
     @contextlib.asynccontextmanager
     async def _in_the_background(self) -> AsyncIterator[None]:
@@ -202,16 +210,20 @@ class BroadcastWorker:
                 held = tuple(self._held)
                 await self._claims.until_lost(lambda ledger: ledger.hand_back_strays(held))
                 self._claim_in_doubt = False
+            self._is_claiming = True
             claimed = await self._claims.once(lambda ledger: ledger.claim(wanted))
         except psycopg.OperationalError:
             self._claim_in_doubt = True
             await self._claims.until_lost(Ledger.look)
             return []
+        finally:
+            self._is_claiming = False
         if claimed is not None:
             self._control.note_look(asked_at)
         return claimed
 
     def _take_in(self, claimed: list[Claimed]) -> None:
+        self._waiting_for = None
         if self._people_left is not None:
             self._people_left -= len(claimed)
         self._ready.extend(claimed)
@@ -226,9 +238,11 @@ class BroadcastWorker:
         waiting = await self._looks.until_lost(Ledger.next_attempt)
         if waiting is None:
             return Ending(EndingKind.EXHAUSTED)
-        if waiting[1] > PATIENCE_SECONDS:
-            return Ending(EndingKind.WAITING, next_attempt_at=waiting[0])
-        await _first(self._control.stopped, waiting[1])
+        self._waiting_for = limit_of_waiting(waiting.error_code)
+        await self._note_pace()
+        if waiting.seconds > PATIENCE_SECONDS:
+            return Ending(EndingKind.WAITING, next_attempt_at=waiting.at)
+        await _first(self._control.stopped, waiting.seconds)
         return None
 
     # --- check again, and send
@@ -252,7 +266,7 @@ class BroadcastWorker:
             slot = None
             if self._pacer is not None:
                 async with self._turn:
-                    slot = await self._slot(self._pacer)
+                    slot = await self._slot()
                 if slot is None and self._control.stop is None:
                     continue  # nobody was ready: without a slot nothing leaves
             # The second look, right before a request leaves: pause, cancel, shut-down and the lease.
@@ -281,9 +295,12 @@ class BroadcastWorker:
             if self._control.is_stale(self._clock()) and self._control.stop is None:
                 await self._control.look(self._look)
 
-    async def _slot(self, pacer: Pacer) -> Slot | None:
-        """Wait for the pace to allow one message. None: something stopped the run first, or nobody is ready."""
+    async def _slot(self) -> Slot | None:
+        """Wait for the pace to allow one message. None: it was stopped, nobody is ready, or nothing limits it now."""
         while self._control.stop is None and self._ready:
+            pacer = self._pacer
+            if pacer is None:
+                return None
             grant = pacer.take(self._clock(), 1)
             if grant.count:
                 return pacer.left(self._clock())
@@ -361,6 +378,24 @@ class BroadcastWorker:
             self._pacer = Pacer(max(self._meter.rate(now), LEAST_FOUND_RATE))
         return self._pacer
 
+    def _follow(self, standing: Standing) -> None:
+        """Go as fast as the row and its number allow now: either may change while the run goes on."""
+        if standing.throughput is None:
+            return
+        allowed = allowed_rate(standing.throughput, standing.rate_limit, self._do.throttle_ms)
+        if allowed == self._allowed:
+            return
+        self._allowed = allowed
+        now, rate = self._clock(), allowed.messages_per_second
+        if rate is None:
+            self._pacer = None
+            self._hire(UNPACED_CONCURRENCY - len(self._senders))
+        elif self._pacer is not None:
+            self._pacer.change(now, rate)
+        else:
+            self._pacer = Pacer(rate)
+            self._pacer.pause(now, 1.0)  # nobody counted what left within the last second
+
     def _stop(self, stop: StopBroadcast) -> None:
         cause = Cause.FAILED if stop.is_final else Cause.HELD
         self._control.request(Stop(cause, stop.pause_reason, stop.message, stop.resume_after_seconds))
@@ -375,6 +410,8 @@ class BroadcastWorker:
             else:
                 self._something_ended.clear()
                 await _first(self._something_ended, 1.0)
+                if not self._results:
+                    await self._note_pace()
             # At full speed a batch is full by the time the one before is written: then there is nothing to wait for.
             is_full = len(self._results) >= RECORD_MOST // 2
             await asyncio.sleep(0 if self._closing or is_full else RECORD_EVERY_SECONDS)
@@ -385,14 +422,17 @@ class BroadcastWorker:
         self._meter.add(now, sum(result.status is RecipientStatus.SENT for result in batch))
         ended = {result.id for result in batch}
         settled_through_id = self._settled_once(ended)
-        pace = Pace(self._meter.rate(now), self._limited_by())
-        processed = await self._records.until_lost(lambda ledger: ledger.record(batch, pace, settled_through_id))
+        pace = self._pace(now)
+        recorded = await self._records.until_lost(lambda ledger: ledger.record(batch, pace, settled_through_id))
+        if recorded.was_stopped:
+            self._in_flight.add(batch)
         for result in batch:
             # Unless it was claimed once more meanwhile: the record may have come a second time.
             if self._held.get(result.id) == result.claim_number:
                 del self._held[result.id]
         self._need.set()
-        self._on_progress(processed, pace.rate)
+        self._noted = (pace.limited_by, round(pace.rate, 1))
+        self._on_progress(recorded.processed_count, pace.rate)
 
     def _settled_once(self, ended: set[int]) -> int:
         """The id up to which every recipient has an outcome, once these have theirs."""
@@ -400,12 +440,31 @@ class BroadcastWorker:
             self._settled_through_id = self._fresh.popleft()
         return self._settled_through_id
 
-    def _limited_by(self) -> str:
-        if self._pacer is not None and self._pacer.is_lowered:
-            return "throughput"
-        if self._idle_count == 0:
-            return "provider"
-        return self._do.limited_by if self._pacer else "nothing"
+    async def _note_pace(self) -> None:
+        """Say what is waited for while there is nothing to record, if the row does not say it yet."""
+        pace = self._pace(self._clock())
+        said = (pace.limited_by, round(pace.rate, 1))
+        if said != self._noted:
+            await self._looks.until_lost(lambda ledger: ledger.note_pace(pace))
+            self._noted = said
+
+    def _pace(self, now: float) -> Pace:
+        limit = self._waiting_for or self._limit.see(now, limit_of(self._sight(now)))
+        return Pace(self._meter.rate(now), limit)
+
+    def _sight(self, now: float) -> Sight:
+        pacer = self._pacer
+        # A pacer of a run without any limit is what WhatsApp's complaints made of it.
+        paced_by = self._allowed.limit if self._allowed.messages_per_second else Limit.THROUGHPUT
+        return Sight(
+            paced_by=paced_by if pacer is not None else None,
+            is_lowered=pacer is not None and pacer.is_lowered,
+            is_paused=pacer is not None and pacer.is_paused(now),
+            idle_count=self._idle_count,
+            ready_count=len(self._ready),
+            is_claiming=self._is_claiming,
+            people_left=self._people_left,
+        )
 
     async def _renew(self) -> None:
         asked_at = self._clock()
@@ -417,9 +476,13 @@ class BroadcastWorker:
         while True:
             await asyncio.sleep(self._limits.lease_seconds / 3)
             await self._renew()
+            await self._control.look(self._look)  # a change of the rate whose notification got lost
 
     async def _look(self) -> Standing | None:
-        return await self._looks.until_lost(Ledger.look)
+        standing = await self._looks.until_lost(Ledger.look)
+        if standing is not None and self._control.stop is None:
+            self._follow(standing)
+        return standing
 
     async def _opt_outs(self, seconds: float) -> list[str]:
         return await self._looks.until_lost(lambda ledger: ledger.opt_outs(seconds))
