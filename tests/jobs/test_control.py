@@ -113,17 +113,17 @@ async def test_a_worker_that_dies_after_a_pause_is_accounted_for_without_a_resum
 async def test_a_rate_that_is_raised_is_followed_by_the_run_at_work(
     engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
 ) -> None:
-    broadcast = await a_broadcast(engine, recipients=3_000, tenant=await a_business(engine, rate=20))
+    broadcast = await a_broadcast(engine, recipients=700, tenant=await a_business(engine, rate=20))
     clarion.start("worker")
     hint(redis_url, broadcast.id)
     simulator.wait_for_accepted(20)
 
-    clarion.execute("UPDATE channels SET rate_per_second = 1000")  # and no notification: it got lost
+    clarion.execute("UPDATE channels SET rate_per_second = 100")  # and no notification: it got lost
 
     row = clarion.until_ended(broadcast.id)
     assert row["status"] == "completed"
     assert row["run_epoch"] == 1
-    assert 20 < simulator.windows()["most_in_one_second"] <= 1000
+    assert 20 < simulator.windows()["most_in_one_second"] <= 100
 
 
 async def test_a_row_says_what_it_waits_for(
@@ -136,3 +136,37 @@ async def test_a_row_says_what_it_waits_for(
     until(lambda: clarion.row(broadcast.id)["limited_by"] == "provider", what="provider")
     clarion.execute("UPDATE whatsapp_broadcasts SET rate_limit = 5 WHERE id = %(id)s", id=broadcast.id)
     until(lambda: clarion.row(broadcast.id)["limited_by"] == "your_rate", what="your_rate")
+
+
+async def test_a_number_that_goes_too_fast_slows_down_and_nobody_fails_for_it(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    simulator.world(rate=40)
+    broadcast = await a_broadcast(engine, recipients=200, tenant=await a_business(engine, rate=80))
+    clarion.start("worker")
+    clarion.start("steward")
+    hint(redis_url, broadcast.id)
+    until(lambda: clarion.row(broadcast.id)["limited_by"] == "throughput" and simulator.refused(), what="130429")
+
+    row = clarion.until_ended(broadcast.id)
+
+    assert row["status"] == "completed"
+    assert clarion.assert_books_balance(broadcast.id).statuses == {"sent": 200}
+
+
+async def test_who_gets_too_much_at_once_is_put_off_while_the_others_go_on(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    simulator.order("code", code=131056, phone="+972500000001", times=2)
+    broadcast = await a_broadcast(engine, recipients=50)
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    clarion.until_row(broadcast.id, lambda row: row["limited_by"] == "pair_rate")
+    assert clarion.row(broadcast.id)["sent_count"] == 49  # nobody waited for the first
+    waits_until = clarion.row(broadcast.id)["waits_until"]
+
+    row = clarion.until_ended(broadcast.id)
+
+    assert row["status"] == "completed"
+    assert row["waits_until"] >= waits_until
+    assert clarion.assert_books_balance(broadcast.id).statuses == {"sent": 50}
