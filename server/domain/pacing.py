@@ -13,6 +13,8 @@ from heapq import heappop, heappush
 
 # Together under one per cent of the rate, which is what the promise of a long-run rate within 1 % leaves.
 MARGIN_SECONDS = 0.002
+# The receiver's second is not quite ours: a clock that is being set right runs up to 500 millionths fast or slow.
+CLOCKS_SECONDS = 0.001
 LATENESS_SHARE = 0.004
 LATENESS_ALLOWANCE_SECONDS = 0.5
 # Answers that usually come so soon are waited for altogether: it costs this share of a second, and no window is broken.
@@ -128,7 +130,7 @@ class Pacer:
         self._usual_latency = latency if latency < usual else usual + 0.02 * (latency - usual)
         if usual <= NEAR_SECONDS:
             # A receiver so near costs next to nothing by being waited for: then no stall of anybody's can matter.
-            slot.free_at = max(slot.free_at, now + self._window)
+            slot.free_at = max(slot.free_at, now + self._window + CLOCKS_SECONDS)
             return
         # One slot that is held longer takes its share of the window from the rate.
         late = min(latency - usual, self._grown_allowance(now) * self._slots)

@@ -1,13 +1,16 @@
 """What the row keeps of the time ahead, so that an honest `eta` costs nothing but the row (`domain/eta.py`)."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain import eta
 from server.services.ledger import RunKey
+
+# Leases go by the database's clock, and this is asked by the clock of whoever shows it.
+CLOCKS_DIFFER: Final = timedelta(seconds=30)
 
 _NOTE = text("""
     /* outlook.note   Once a run. reachable_count: when so many are dealt with, the messaging limit is reached. */
@@ -35,7 +38,7 @@ def eta_of(row: Row[Any], now: datetime) -> datetime | None:
             current_rate=row.current_rate,
             # Somebody may have changed their mind since the last run began.
             allowed_rate=min((rate for rate in (row.allowed_rate, row.rate_limit) if rate), default=None),
-            has_runner=row.lease_expires_at is not None and row.lease_expires_at > now,
+            has_runner=row.lease_expires_at is not None and row.lease_expires_at > now - CLOCKS_DIFFER,
             beyond_limit_count=0 if row.reachable_count is None else row.total_recipients - row.reachable_count,
             resume_at=row.resume_at,
             scheduled_at=row.scheduled_at,
