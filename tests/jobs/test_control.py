@@ -1,5 +1,6 @@
 """What is under way when a person stops a broadcast is told, and accounted for; a change of the rate is followed."""
 
+import json
 import re
 
 import psycopg
@@ -170,3 +171,27 @@ async def test_who_gets_too_much_at_once_is_put_off_while_the_others_go_on(
     assert row["status"] == "completed"
     assert row["waits_until"] >= waits_until
     assert clarion.assert_books_balance(broadcast.id).statuses == {"sent": 50}
+
+
+async def test_the_commands_change_the_rate_of_a_run_at_work_and_say_what_a_pause_found_in_flight(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=5_000, tenant=await a_business(engine, rate=5))
+    clarion.execute("UPDATE whatsapp_broadcasts SET rate_limit = 1")
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    simulator.wait_for_accepted(1)
+
+    faster = clarion.start("broadcasts", "rate", str(broadcast.id), "500")
+    assert faster.process.wait() == 0
+    clarion.until_row(broadcast.id, lambda row: row["limited_by"] == "throughput")
+    simulator.hold_answers()
+    simulator.holds(1)
+    paused = clarion.start("broadcasts", "pause", str(broadcast.id), "--json")
+    assert paused.process.wait() == 0
+    simulator.release()
+    clarion.until_row(broadcast.id, lambda row: row["lease_holder"] is None)
+
+    said = json.loads(paused.log.read_text().splitlines()[-1])
+    assert said["in_flight_count"] == ended(clarion, broadcast.id)[0] >= 1
+    assert "The rate was 1 a second and is 500 a second." in told(clarion, broadcast.id)
