@@ -38,7 +38,10 @@ class ChannelRequest(BaseModel):
     token: Secret
     app_secret: Secret
     verify_token: Secret
-    rate_per_second: Annotated[int, Field(ge=0, le=1_000_000, description="messages per second; 0: no limit")] = 80
+    rate_per_second: Annotated[
+        int | None,
+        Field(ge=0, le=1_000_000, description="messages per second; 0: no limit; null: what WhatsApp allows it"),
+    ] = None
 
 
 class ChannelShown(BaseModel):
@@ -68,7 +71,7 @@ async def list_channels(connection: Transaction, business_id: BusinessId) -> Cha
 async def add_channel(
     wanted: ChannelRequest, connection: Transaction, business_id: BusinessId, resources: Resources
 ) -> ChannelShown:
-    """Add a number; the same number again renews its tokens and its rate."""
+    """Add a number; the same number again renews its tokens, and its rate where one is given."""
     new = channels.NewChannel(**wanted.model_dump())
     channel_id = await channels.add(connection, resources.vault, business_id, new)
     known = await channels.listed(connection, business_id)

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequest
+from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequest, StoppedBroadcast
 from server.api_models.recipients import RetryRequest
 from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
@@ -33,9 +33,10 @@ from server.services import (
     preflight,
     recipients,
     retries,
+    stops,
     templates,
 )
-from server.services.broadcasts import NO_REASON, Why
+from server.services.broadcasts import Why
 from server.services.preflight import Outside
 from server.uploads import refuse_nobody, rows_of
 from server.web_resources import BusinessId, Resources, Transaction, WebResources
@@ -142,29 +143,38 @@ async def start_broadcast(broadcast_id: Id, resources: Resources, business_id: B
 
 
 @router.post("/{broadcast_id}/pause", status_code=HTTPStatus.ACCEPTED, responses=_moved)
-async def pause_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
-    """Pause: no request leaves later than 250 ms after this was answered."""
-    return await _move(resources, business_id, broadcast_id, Move.PAUSE, Why(PauseReason.USER))
+async def pause_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StoppedBroadcast:
+    """Pause: no request leaves later than 250 ms after this was answered. Says how many were in flight."""
+    async with resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        why = Why(PauseReason.USER)
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.PAUSE, by=Actor.USER, why=why)
+        in_flight_count = await stops.in_flight_count(connection, broadcast_id)
+        return await _stopped(connection, business_id, broadcast_id, in_flight_count)
 
 
 @router.post("/{broadcast_id}/resume", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def resume_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
     """Go on after a pause, from behind the cursor."""
-    broadcast = await _move(resources, business_id, broadcast_id, Move.RESUME, NO_REASON)
+    async with resources.engine.begin() as connection:
+        await _shown(connection, business_id, broadcast_id)
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.RESUME, by=Actor.USER)
+        broadcast = await _shown(connection, business_id, broadcast_id)
     await _enqueue(resources, broadcast)
     return broadcast
 
 
 @router.post("/{broadcast_id}/cancel", status_code=HTTPStatus.ACCEPTED, responses=_moved)
-async def cancel_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
-    """Stop for good: no request leaves later than 250 ms after this was answered."""
+async def cancel_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StoppedBroadcast:
+    """Stop for good: no request leaves later than 250 ms after this was answered. Says how many were in flight."""
     async with resources.engine.begin() as connection:
         await _shown(connection, business_id, broadcast_id)
         await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+        in_flight_count = await stops.in_flight_count(connection, broadcast_id)
     # The wish is committed: from here on nothing more leaves. Where no runner lives, the end is written at once.
     async with resources.engine.begin() as connection:
         await broadcasts.finish_cancel(connection, broadcast_id)
-        return await _shown(connection, business_id, broadcast_id)
+        return await _stopped(connection, business_id, broadcast_id, in_flight_count)
 
 
 @router.post("/{broadcast_id}/retry", status_code=HTTPStatus.ACCEPTED, responses=_moved)
@@ -180,13 +190,6 @@ async def retry_broadcast(
         broadcast = await _shown(connection, business_id, new_id)
     await _enqueue(resources, broadcast)
     return broadcast
-
-
-async def _move(resources: WebResources, business_id: int, broadcast_id: int, move: Move, why: Why) -> Broadcast:
-    async with resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        await broadcasts.make_or_refuse(connection, broadcast_id, move, by=Actor.USER, why=why)
-        return await _shown(connection, business_id, broadcast_id)
 
 
 async def _ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:
@@ -292,3 +295,10 @@ async def preview_message(
 async def _shown(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:
     """The broadcast, if it is the business's own. Raises `NotFound`."""
     return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
+
+
+async def _stopped(
+    connection: AsyncConnection, business_id: int, broadcast_id: int, in_flight_count: int
+) -> StoppedBroadcast:
+    shown = await broadcast_json.show(connection, business_id, broadcast_id)
+    return StoppedBroadcast.model_validate({**shown, "in_flight_count": in_flight_count})

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from server.api_models.messages import TemplateMessage, TextMessage
 from server.api_models.recipients import People, Rejected
 from server.api_models.shared import Instant, Name, Strict, country, within_the_calendar
+from server.domain.limits import Limit
 from server.domain.states import BroadcastStatus
 
 
@@ -114,7 +115,7 @@ class Broadcast(BaseModel):
     last_processed_recipient_id: int
     rate_limit: int | None
     current_rate: float | None
-    limited_by: str | None
+    limited_by: Limit | None
     created_at: Instant
     scheduled_at: Instant | None
     started_at: Instant | None
@@ -122,6 +123,16 @@ class Broadcast(BaseModel):
     eta: Instant | None
     rejected: list[Rejected]
     rejected_count: int
+
+
+class StoppedBroadcast(Broadcast):
+    """A broadcast that was just paused or cancelled.
+
+    in_flight_count: people who were claimed and not written down at that instant. How each of them ended is in the
+    history as soon as their answers are there.
+    """
+
+    in_flight_count: int
 
 
 class BroadcastPage(BaseModel):

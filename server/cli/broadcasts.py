@@ -133,32 +133,77 @@ def preflight(number: Number, as_json: AsJson = False) -> None:
 @group.command()
 def pause(number: Number, as_json: AsJson = False) -> None:
     """Pause a broadcast: nothing leaves later than a quarter of a second from now."""
-    _move(number, Move.PAUSE, as_json=as_json)
+    from server.cli.watch import broadcast_number
+    from server.services import broadcasts, stops
+
+    broadcast_id = broadcast_number(number)
+    why = broadcasts.Why(PauseReason.USER)
+
+    async def stop(connection: "AsyncConnection") -> int:
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.PAUSE, by=Actor.USER, why=why)
+        return await stops.in_flight_count(connection, broadcast_id)
+
+    with environment(needs_queue=False) as found:
+        count = transact(found.database_url, stop)
+        _answer(found.database_url, number, as_json=as_json, in_flight_count=count)
 
 
 @group.command()
 def resume(number: Number, as_json: AsJson = False) -> None:
     """Resume a paused broadcast."""
-    _move(number, Move.RESUME, as_json=as_json)
+    from server.cli.send import hint
+    from server.cli.watch import broadcast_number
+    from server.services import broadcasts
+
+    broadcast_id = broadcast_number(number)
+
+    async def go_on(connection: "AsyncConnection") -> None:
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.RESUME, by=Actor.USER)
+
+    with environment() as found:
+        transact(found.database_url, go_on)
+        hint(found.redis_url, broadcast_id)
+        _answer(found.database_url, number, as_json=as_json)
 
 
 @group.command()
 def cancel(number: Number, as_json: AsJson = False) -> None:
     """Cancel a broadcast for good: whoever has not got it does not get it."""
     from server.cli.watch import broadcast_number
-    from server.services import broadcasts
+    from server.services import broadcasts, stops
 
     broadcast_id = broadcast_number(number)
 
-    async def ask(connection: "AsyncConnection") -> None:
+    async def ask(connection: "AsyncConnection") -> int:
         await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+        return await stops.in_flight_count(connection, broadcast_id)
 
     async def finish(connection: "AsyncConnection") -> bool:
         return await broadcasts.finish_cancel(connection, broadcast_id)
 
     with environment(needs_queue=False) as found:
-        transact(found.database_url, ask)  # committed by itself: from here on nothing more leaves
+        count = transact(found.database_url, ask)  # committed by itself: from here on nothing more leaves
         transact(found.database_url, finish)  # unless a runner lives, who does it
+        _answer(found.database_url, number, as_json=as_json, in_flight_count=count)
+
+
+@group.command()
+def rate(
+    number: Number,
+    messages: Annotated[int, typer.Argument(min=0, help="Messages a second at most; 0: as fast as its number may.")],
+    as_json: AsJson = False,
+) -> None:
+    """Change how fast a broadcast may send; one that runs follows at once."""
+    from server.cli.watch import broadcast_number
+    from server.services import rates
+
+    broadcast_id = broadcast_number(number)
+
+    async def change(connection: "AsyncConnection") -> None:
+        await rates.limit(connection, broadcast_id, messages or None, by=Actor.USER)
+
+    with environment(needs_queue=False) as found:
+        transact(found.database_url, change)
         _answer(found.database_url, number, as_json=as_json)
 
 
@@ -197,24 +242,6 @@ def retry(
         _answer(found.database_url, str(broadcast_id), as_json=as_json)
 
 
-def _move(number: str, move: Move, *, as_json: bool) -> None:
-    from server.cli.send import hint
-    from server.cli.watch import broadcast_number
-    from server.services import broadcasts
-
-    broadcast_id = broadcast_number(number)
-    why = broadcasts.Why(PauseReason.USER) if move is Move.PAUSE else broadcasts.NO_REASON
-
-    async def make(connection: "AsyncConnection") -> None:
-        await broadcasts.make_or_refuse(connection, broadcast_id, move, by=Actor.USER, why=why)
-
-    with environment() as found:
-        transact(found.database_url, make)
-        if move is Move.RESUME:
-            hint(found.redis_url, broadcast_id)
-        _answer(found.database_url, number, as_json=as_json)
-
-
 def _shown(database_url: str, number: str) -> dict[str, Any]:
     from server.cli.watch import broadcast_number
     from server.services import broadcast_json
@@ -227,11 +254,14 @@ def _shown(database_url: str, number: str) -> dict[str, Any]:
     return transact(database_url, find)
 
 
-def _answer(database_url: str, number: str, *, as_json: bool) -> None:
-    from server.cli.standing import summary
+def _answer(database_url: str, number: str, *, as_json: bool, in_flight_count: int | None = None) -> None:
+    """How it stands now. in_flight_count: of a stop, how many were under way at its commit."""
+    from server.cli.standing import in_flight, summary
 
     shown = _shown(database_url, number)
     if as_json:
-        answer_json(shown)
-    else:
-        say(summary(shown))
+        answer_json(shown if in_flight_count is None else {**shown, "in_flight_count": in_flight_count})
+        return
+    say(summary(shown))
+    if in_flight_count is not None:
+        say(in_flight(in_flight_count))

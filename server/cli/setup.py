@@ -93,7 +93,10 @@ def add_channel(
     token: Annotated[str, typer.Option(help="A system user's token; stored encrypted.")],
     app_secret: Annotated[str, typer.Option(help="The app's secret; signs webhooks.")],
     verify_token: Annotated[str, typer.Option(help="What Meta repeats when it verifies the webhook.")],
-    rate: Annotated[int, typer.Option(min=0, help="Messages a second the number may send; 0: no limit.")] = 80,
+    rate: Annotated[
+        int | None,
+        typer.Option(min=0, help="Messages a second; 0: no limit. Without it: what WhatsApp lets the number send."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a WhatsApp number, or renew its tokens."""

@@ -34,7 +34,11 @@ _PAUSES: Final[Mapping[str, str]] = {
 _LIMITS: Final[Mapping[str, str]] = {
     "your_rate": "the rate that was asked for",
     "throughput": "the throughput of the number",
+    "messaging_limit": "the people the business may reach in a day",
+    "pair_rate": "waiting for people who get too much from this number at once",
+    "window": "waiting for people whom WhatsApp wants left alone for now",
     "provider": "as fast as WhatsApp answers",
+    "database": "as fast as the database answers",
 }
 
 
@@ -67,7 +71,7 @@ def live_line(shown: dict[str, Any], signs: Signs, now: datetime) -> str:
     trouble = _trouble(shown, signs)
     said = [_live_state(shown, now)]
     if trouble is None:
-        said += _pace(shown)
+        said += _pace(shown, now)
     said += [
         f"{shown[f'{name}_count']:,} {name}"
         for name in ("failed", "unknown", "skipped", "cancelled")
@@ -99,13 +103,13 @@ def _goes_on(shown: dict[str, Any], now: datetime) -> str:
     return f", goes on by itself in {in_words(seconds)}" if seconds > 0 else ", about to go on by itself"
 
 
-def _pace(shown: dict[str, Any]) -> list[str]:
+def _pace(shown: dict[str, Any], now: datetime) -> list[str]:
     """Messages a second, and how long it will take at that pace."""
     if not shown["current_rate"]:
         return []
     pace = [f"{shown['current_rate']:,.0f}/s"]
     if shown["eta"]:
-        pace.append(f"{in_words(_waiting(shown) / shown['current_rate'])} left")
+        pace.append(f"{in_words(max(_seconds_until(shown['eta'], now) or 0.0, 0.0))} left")
     return pace
 
 
@@ -142,6 +146,13 @@ def summary(shown: dict[str, Any]) -> str:
     return text
 
 
+def in_flight(count: int) -> str:
+    """What a stop found under way."""
+    if not count:
+        return "Nothing was in flight."
+    return f"{counted(count, 'request')} {'was' if count == 1 else 'were'} in flight; the history says how each ended."
+
+
 def _settling(shown: dict[str, Any]) -> str:
     people = counted(shown["unknown_count"], "person", "people")
     return (
@@ -157,7 +168,7 @@ def description(shown: dict[str, Any], reasons: Sequence[Reason], now: datetime)
     """All there is to say of a broadcast, a line at a time: state, pace, counts that add up, reasons, the list."""
     yield f"Broadcast {shown['id']}, {shown['name']}: {_state(shown, now)}"
     if shown["status"] == BroadcastStatus.RUNNING and shown["current_rate"]:
-        yield _pace_sentence(shown)
+        yield _pace_sentence(shown, now)
     yield ""
     yield from _counts(shown)
     yield from _grouped_reasons(reasons)
@@ -191,12 +202,13 @@ def _state(shown: dict[str, Any], now: datetime) -> str:
     return state + (f" {shown['status_detail']}" if shown["status_detail"] else "")
 
 
-def _pace_sentence(shown: dict[str, Any]) -> str:
+def _pace_sentence(shown: dict[str, Any], now: datetime) -> str:
     limit = _LIMITS.get(str(shown["limited_by"]))
     at = f"{shown['current_rate']:,.1f} messages a second" + (f" ({limit})" if limit else "")
     if not shown["eta"]:
         return f"It goes at {at}."
-    return f"It goes at {at}; {in_words(_waiting(shown) / shown['current_rate'])} left, until {instant(shown['eta'])}."
+    left = max(_seconds_until(shown["eta"], now) or 0.0, 0.0)
+    return f"It goes at {at}; {in_words(left)} left, until {instant(shown['eta'])}."
 
 
 def _waiting(shown: dict[str, Any]) -> int:

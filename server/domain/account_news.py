@@ -9,10 +9,9 @@ from typing import Any, Final, TypeAlias
 
 from msgspec import Struct
 
+from server.domain.limits import HIGH_THROUGHPUT
 from server.domain.messaging_limit import limit_of
 from server.domain.states import PauseReason
-
-UPGRADED_RATE_PER_SECOND: Final = 1_000
 
 
 class TemplateIs(Struct, frozen=True):
@@ -61,7 +60,7 @@ class ThroughputRaised(Struct, frozen=True):
     """The number may send faster. display_phone_number: digits, as Meta writes it."""
 
     display_phone_number: str
-    rate_per_second: int = UPGRADED_RATE_PER_SECOND
+    rate_per_second: int = HIGH_THROUGHPUT
 
 
 Order: TypeAlias = (

@@ -13,6 +13,8 @@ from heapq import heappop, heappush
 
 # Together under one per cent of the rate, which is what the promise of a long-run rate within 1 % leaves.
 MARGIN_SECONDS = 0.002
+# The receiver's second is not quite ours: a clock that is being set right runs up to 500 millionths fast or slow.
+CLOCKS_SECONDS = 0.001
 LATENESS_SHARE = 0.004
 LATENESS_ALLOWANCE_SECONDS = 0.5
 # Answers that usually come so soon are waited for altogether: it costs this share of a second, and no window is broken.
@@ -75,6 +77,24 @@ class Pacer:
         """Whether the provider made us go slower than we may."""
         return self._rate < self._ceiling
 
+    def is_paused(self, now: float) -> bool:
+        """Whether nothing may leave, however slow."""
+        return now < self._resume_at
+
+    def change(self, now: float, rate: float) -> None:
+        """The limit is another from now on. No window that a message leaves in from now on holds more than it.
+
+        rate: as for `Pacer`. Where the provider made us go slower, that stays, and goes up by the usual steps.
+        """
+        if rate <= 0:
+            raise ValueError("rate must be above 0 messages per second")
+        self._recover(now)
+        was_lowered = self.is_lowered
+        self._ceiling = rate
+        self._rate = max(min(self._rate, rate), rate * FLOOR_SHARE) if was_lowered else rate
+        # What left under the old limit keeps its slots: after a fall nothing leaves until the window has room again.
+        self._next_at = min(self._next_at, now + self._spacing)
+
     def take(self, now: float, wanted: int) -> Grant:
         """How many messages may leave now, and how long until the next may.
 
@@ -110,7 +130,7 @@ class Pacer:
         self._usual_latency = latency if latency < usual else usual + 0.02 * (latency - usual)
         if usual <= NEAR_SECONDS:
             # A receiver so near costs next to nothing by being waited for: then no stall of anybody's can matter.
-            slot.free_at = max(slot.free_at, now + self._window)
+            slot.free_at = max(slot.free_at, now + self._window + CLOCKS_SECONDS)
             return
         # One slot that is held longer takes its share of the window from the rate.
         late = min(latency - usual, self._grown_allowance(now) * self._slots)

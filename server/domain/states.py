@@ -82,6 +82,12 @@ class Move(StrEnum):
     CANCEL = "be cancelled"
 
 
+class Note(StrEnum):
+    """What the history tells beside the moves, and what leaves the status as it is. The value reads after 'cannot'."""
+
+    RATE = "have another rate"
+
+
 class Rule(NamedTuple):
     """A move is allowed from these states and ends in that one."""
 

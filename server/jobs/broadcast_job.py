@@ -22,12 +22,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from server.addresses import addresses
 from server.config import settings
 from server.domain.errors import ClarionError, RunLost
+from server.domain.limits import allowed_rate
 from server.domain.states import STARTABLE, Actor, BroadcastStatus, Move, PauseReason, ending_of
 from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, channels, holds, leases, ledger, messaging_limits, templates
+from server.services import broadcasts, channels, holds, leases, ledger, messaging_limits, outlook, stops, templates
 from server.services.broadcast_worker import BroadcastWorker
 from server.services.broadcasts import Why
 from server.services.bulk_gate import BulkGate
@@ -180,25 +181,20 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         sender = await channels.sender(connection, resources.vault, channel_id)
         plan = await templates.plan_message(connection, broadcast.business_id, sender.waba_id, broadcast.message)
         room = await messaging_limits.room(connection, broadcast.business_id)
-    rates: dict[str, float] = {"throughput": sender.rate_per_second, "your_rate": broadcast.rate_limit or 0}
-    if resources.settings.throttle_ms:
-        rates["your_rate"] = min(rates["your_rate"] or 1000, 1000 / resources.settings.throttle_ms)
-    limited_by, rate = min(((by, rate) for by, rate in rates.items() if rate), key=_by_rate, default=("nothing", None))
+        throttle_ms = resources.settings.throttle_ms
+        allowed = allowed_rate(sender.rate_per_second, broadcast.rate_limit, throttle_ms)
+        await outlook.note(connection, run_key, allowed.messages_per_second, room and room.left)
     return Assignment(
         run=run_key,
         holder=lease.holder,
         plan=plan,
         phone_number_id=sender.phone_number_id,
         token=sender.token,
-        rate_per_second=rate,
-        limited_by=limited_by,
+        allowed=allowed,
+        throttle_ms=throttle_ms,
         seen_count=broadcast.processed_count,
         people_left=room and room.left,
     )
-
-
-def _by_rate(limit: tuple[str, float]) -> float:
-    return limit[1]
 
 
 def _limits(resources: Resources) -> Limits:
@@ -262,7 +258,10 @@ async def _watch_parent(control: RunControl) -> None:
 
 
 async def _record_ending(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, ending: Ending) -> None:
-    """Write how the run ended into the row; a person's pause or cancel in between wins."""
+    """Write how the run ended into the row; a person's pause or cancel in between wins, and is accounted for."""
+    async with resources.engine.begin() as connection:
+        run_key = RunKey(broadcast.id, broadcast.business_id, lease.epoch)
+        await stops.account(connection, run_key, str(ending.in_flight))
     match ending.kind:
         case EndingKind.EXHAUSTED:
             await _finish(resources, broadcast, lease)

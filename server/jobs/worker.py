@@ -10,7 +10,10 @@ import psutil
 import redis
 from redis.client import Pipeline
 from rq import Queue, Worker
-from rq.exceptions import StopRequested
+from rq.exceptions import InvalidJobOperation, StopRequested
+from rq.executions import Execution
+from rq.job import Job
+from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
@@ -60,6 +63,21 @@ class ClarionWorker(Worker):
         if self.horse_pid and self._runs_broadcasts:  # a round of the steward is over in a moment
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
+
+    def handle_job_success(
+        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
+    ) -> None:
+        """Leave nothing behind of a job that is done.
+
+        Two hints for one broadcast share one key: of two that were followed at the same time, the first to end took it
+        away, which RQ would log as an error with a traceback. The row knows what became of both.
+        """
+        try:
+            super().handle_job_success(job, queue, started_job_registry, execution)
+        except InvalidJobOperation:
+            with self.connection.pipeline() as pipeline:
+                self.cleanup_execution(job, pipeline, execution)
+                pipeline.execute()
 
     def subscribe(self) -> None:
         """Listen to no commands: RQ would do so in a thread, and no thread shall live in a process that forks."""

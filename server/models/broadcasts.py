@@ -55,7 +55,12 @@ class WhatsAppBroadcast(Base):
     lease_expires_at: Mapped[datetime | None]
 
     current_rate: Mapped[float | None]  # messages per second, of the last seconds
-    limited_by: Mapped[str | None]
+    limited_by: Mapped[str | None]  # what the engine waits for: domain/limits.py
+
+    # What an honest eta needs beside the counters (domain/eta.py), written once a run and with the records.
+    allowed_rate: Mapped[float | None]  # messages per second that the run may send; none: as fast as it can
+    reachable_count: Mapped[int | None]  # people who may have been dealt with when the messaging limit stops the run
+    waits_until: Mapped[datetime | None]  # nobody who was put off is put off for longer
 
     rejected: Mapped[list[Any]] = mapped_column(server_default="[]")  # the first 1,000: row, phone, reason
     rejected_count: Mapped[int] = mapped_column(server_default="0")

@@ -19,7 +19,7 @@ from server.domain.account_news import (
 )
 from server.domain.states import Actor, Move, PauseReason
 from server.providers.webhooks import AccountNews
-from server.services import broadcasts, messaging_limits
+from server.services import broadcasts, messaging_limits, rates
 from server.services.broadcasts import Why
 from server.services.signals import look_at_row
 
@@ -40,13 +40,6 @@ _TEMPLATE_CATEGORY = text("""
     /* account_updates.template_category */
     UPDATE templates SET category = :category
      WHERE business_id = :business_id AND waba_id = :waba_id AND name = :name AND language = :language
-""")
-
-_RAISE_RATE = text("""
-    /* account_updates.raise_rate   Where a person set a lower rate on purpose, it stays. */
-    UPDATE channels SET rate_per_second = :rate
-     WHERE business_id = :business_id AND waba_id = :waba_id AND rate_per_second = 80
-       AND (display_phone_number IS NULL OR regexp_replace(display_phone_number, '\\D', '', 'g') = :digits)
 """)
 
 _OF_ACCOUNT = text("""
@@ -106,7 +99,7 @@ async def carry_out(connection: AsyncConnection, told: Told) -> None:
                 await messaging_limits.remember(connection, told.business_id, limit)
                 await _resume(connection, await _of_account(connection, account, PauseReason.MESSAGING_LIMIT))
             case ThroughputRaised(display_phone_number=digits, rate_per_second=rate):
-                await connection.execute(_RAISE_RATE, {**account, "digits": digits, "rate": rate})
+                await rates.follow_upgrade(connection, told.business_id, news.origin.waba_id, digits, rate)
             case _:
                 assert_never(order)
 

@@ -3,21 +3,23 @@
 Its cost does not grow with the audience.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound
+from server.domain.limits import limit_shown
 from server.domain.states import BroadcastStatus
 from server.models import WhatsAppBroadcast
+from server.services.outlook import eta_of
 
 _AS_THEY_ARE = (
     "id", "business_id", "name", "status", "pause_reason", "status_detail",
     "total_recipients", "processed_count", "sent_count", "delivered_count", "read_count", "failed_count",
     "cancelled_count", "skipped_count", "unknown_count", "replied_count", "cancel_requested",
-    "last_processed_recipient_id", "rate_limit", "limited_by", "rejected", "rejected_count",
+    "last_processed_recipient_id", "rate_limit", "rejected", "rejected_count",
 )  # fmt: skip
 _INSTANTS = ("resume_at", "created_at", "scheduled_at", "started_at", "completed_at")
 
@@ -63,16 +65,11 @@ def as_json(row: Row[Any]) -> dict[str, Any]:
     shown |= {name: _rfc3339(getattr(row, name)) for name in _INSTANTS}
     rate = row.current_rate if row.status == BroadcastStatus.RUNNING else None
     shown["current_rate"] = None if rate is None else round(rate, 1)
-    shown["eta"] = _rfc3339(_eta(row, rate))
+    shown["limited_by"] = limit_shown(
+        row.status, row.pause_reason, has_resume_at=row.resume_at is not None, noted=row.limited_by
+    )
+    shown["eta"] = _rfc3339(eta_of(row, datetime.now(UTC)))
     return shown
-
-
-def _eta(row: Row[Any], rate: float | None) -> datetime | None:
-    """When the last message will have left, at the present rate; None where nothing leaves at present."""
-    remaining: int = row.total_recipients - row.processed_count - row.unknown_count
-    if not rate or remaining <= 0:
-        return None
-    return datetime.now(UTC) + timedelta(seconds=remaining / rate)
 
 
 def _rfc3339(instant: datetime | None) -> str | None:

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from server.database import plain_connection
-from server.domain.breakers import Breaker, Outage, Pauses
+from server.domain.breakers import Breaker, Outage
 from server.domain.callbacks import write_callback
 from server.domain.decisions import (
     BreakerCandidate,
@@ -32,15 +32,16 @@ from server.domain.decisions import (
     decide,
 )
 from server.domain.errors import RunLost
-from server.domain.meters import RateMeter
+from server.domain.limits import limit_of_waiting
 from server.domain.outcomes import Accepted, Ambiguous, Outcome
-from server.domain.pacing import Pacer, Slot
+from server.domain.pacing import Slot
 from server.domain.states import PauseReason, RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
 from server.services.run_control import Cause, RunControl, Stop
 from server.services.run_ledger import RunLedger
-from server.services.runs import Assignment, Ending, EndingKind, Limits, result_of
+from server.services.run_pace import RunPace
+from server.services.runs import Assignment, Ending, EndingKind, InFlight, Limits, result_of
 
 CLAIM_AHEAD_SECONDS: Final = 0.25
 # Outcomes of so long are written together: at 80 a second that is two rows a commit, at 10,000 two hundred.
@@ -50,8 +51,6 @@ RECORD_MOST: Final = 1_000
 PATIENCE_SECONDS: Final = 10.0
 DRAIN_ON_SHUT_DOWN_SECONDS: Final = 8.0
 UNPACED_CONCURRENCY: Final = 96
-# Where WhatsApp complains of the speed of a run that had no limit, the limit becomes the speed it had, at least this.
-LEAST_FOUND_RATE: Final = 10.0
 LIMIT_REACHED: Final = (
     "The business has reached the number of people that WhatsApp lets it message in 24 hours. It goes on by itself as "
     "the day moves on."
@@ -80,13 +79,13 @@ class BroadcastWorker:
         self._on_progress = on_progress
         self._clock = asyncio.get_running_loop().time
         self._claims, self._records, self._looks = (RunLedger(database_url, assignment.run, control) for _ in range(3))
-        self._pacer = Pacer(assignment.rate_per_second) if assignment.rate_per_second else None
+        self._pace = RunPace(assignment.allowed, assignment.throttle_ms, self._clock())
         self._turn = asyncio.Lock()  # whose turn it is to wait for the pace
         self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
-        self._meter = RateMeter(self._clock())
         self._breaker = Breaker(limits.max_batch_failures, assignment.seen_count)
         self._outage = Outage()
-        self._pauses = Pauses()
+        self._noted: tuple[str, float] | None = None  # what the row says of the pace
+        self._in_flight = InFlight()
 
         self._ready: deque[Claimed] = deque()  # claimed, not sent
         self._results: list[Result] = []  # ended, not recorded
@@ -94,6 +93,7 @@ class BroadcastWorker:
         self._fresh: deque[int] = deque()  # claimed for the first time, in the order of their ids
         self._settled_through_id = 0
         self._claim_in_doubt = False
+        self._is_claiming = False
         self._people_left = assignment.people_left
         self._senders: set[asyncio.Task[None]] = set()
         self._idle_count = 0
@@ -108,7 +108,7 @@ class BroadcastWorker:
     async def run(self) -> Ending:
         """Send until nobody is left or something stops it. Raises `RunLost`: then nothing more is written."""
         async with self._claims, self._records, self._looks, self._in_the_background():
-            self._hire(1 if self._pacer else min(UNPACED_CONCURRENCY, self._limits.max_concurrency))
+            self._hire(1 if self._pace.pacer else min(UNPACED_CONCURRENCY, self._limits.max_concurrency))
             ending = await self._feed()
             await self._drain()
             await self._settle_doubt()
@@ -118,7 +118,7 @@ class BroadcastWorker:
             raise self._failure
         if self._control.stop is not None and self._control.stop.cause is Cause.LOST:
             raise RunLost
-        return ending
+        return ending._replace(in_flight=self._in_flight)
 
     @contextlib.asynccontextmanager
     async def _in_the_background(self) -> AsyncIterator[None]:
@@ -187,9 +187,9 @@ class BroadcastWorker:
 
     def _wanted(self) -> int:
         """How many to claim now: what leaves in the next 250 ms, less what is claimed already; 0 for not yet."""
-        rate = self._pacer.rate if self._pacer else self._meter.rate(self._clock())
+        rate = self._pace.rate(self._clock())
         # An unpaced run starts with one for each sender, and claims more as it turns out to be quick.
-        ahead = max(1 if self._pacer else len(self._senders), round(rate * CLAIM_AHEAD_SECONDS))
+        ahead = max(1 if self._pace.pacer else len(self._senders), round(rate * CLAIM_AHEAD_SECONDS))
         ahead = min(ahead, self._limits.batch_size)
         self._low_mark = ahead // 2
         return ahead - len(self._ready) if len(self._ready) <= self._low_mark else 0
@@ -202,16 +202,20 @@ class BroadcastWorker:
                 held = tuple(self._held)
                 await self._claims.until_lost(lambda ledger: ledger.hand_back_strays(held))
                 self._claim_in_doubt = False
+            self._is_claiming = True
             claimed = await self._claims.once(lambda ledger: ledger.claim(wanted))
         except psycopg.OperationalError:
             self._claim_in_doubt = True
             await self._claims.until_lost(Ledger.look)
             return []
+        finally:
+            self._is_claiming = False
         if claimed is not None:
             self._control.note_look(asked_at)
         return claimed
 
     def _take_in(self, claimed: list[Claimed]) -> None:
+        self._pace.waiting_for = None
         if self._people_left is not None:
             self._people_left -= len(claimed)
         self._ready.extend(claimed)
@@ -226,9 +230,11 @@ class BroadcastWorker:
         waiting = await self._looks.until_lost(Ledger.next_attempt)
         if waiting is None:
             return Ending(EndingKind.EXHAUSTED)
-        if waiting[1] > PATIENCE_SECONDS:
-            return Ending(EndingKind.WAITING, next_attempt_at=waiting[0])
-        await _first(self._control.stopped, waiting[1])
+        self._pace.waiting_for = limit_of_waiting(waiting.error_code)
+        await self._note_pace()
+        if waiting.seconds > PATIENCE_SECONDS:
+            return Ending(EndingKind.WAITING, next_attempt_at=waiting.at)
+        await _first(self._control.stopped, waiting.seconds)
         return None
 
     # --- check again, and send
@@ -250,9 +256,9 @@ class BroadcastWorker:
                 await self._something_ready.wait()
                 continue
             slot = None
-            if self._pacer is not None:
+            if self._pace.pacer is not None:
                 async with self._turn:
-                    slot = await self._slot(self._pacer)
+                    slot = await self._slot()
                 if slot is None and self._control.stop is None:
                     continue  # nobody was ready: without a slot nothing leaves
             # The second look, right before a request leaves: pause, cancel, shut-down and the lease.
@@ -269,7 +275,7 @@ class BroadcastWorker:
     def _next(self) -> Claimed:
         """The next recipient, whom this sender is busy with from here on."""
         self._idle_count -= 1
-        if self._idle_count == 0 and self._pacer is not None:
+        if self._idle_count == 0 and self._pace.pacer is not None:
             self._hire(1)
         recipient = self._ready.popleft()
         if len(self._ready) <= self._low_mark:
@@ -281,9 +287,12 @@ class BroadcastWorker:
             if self._control.is_stale(self._clock()) and self._control.stop is None:
                 await self._control.look(self._look)
 
-    async def _slot(self, pacer: Pacer) -> Slot | None:
-        """Wait for the pace to allow one message. None: something stopped the run first, or nobody is ready."""
+    async def _slot(self) -> Slot | None:
+        """Wait for the pace to allow one message. None: it was stopped, nobody is ready, or nothing limits it now."""
         while self._control.stop is None and self._ready:
+            pacer = self._pace.pacer
+            if pacer is None:
+                return None
             grant = pacer.take(self._clock(), 1)
             if grant.count:
                 return pacer.left(self._clock())
@@ -306,8 +315,8 @@ class BroadcastWorker:
         except asyncio.CancelledError:
             self._note(recipient, Ambiguous(STOPPED_IN_FLIGHT))
             raise
-        if slot is not None and self._pacer is not None:
-            self._pacer.answered(slot, self._clock())
+        if slot is not None and self._pace.pacer is not None:
+            self._pace.pacer.answered(slot, self._clock())
         self._note(recipient, outcome)
 
     # --- decide
@@ -345,21 +354,10 @@ class BroadcastWorker:
                     self._stop(stop)
             case StopBroadcast() as stop:
                 self._stop(stop)
-            case ReducePace(factor=factor, pause_seconds=pause_seconds):
-                pacer = self._paced(now)
-                pacer.lower(now, factor)
-                pacer.pause(now, pause_seconds)
-            case PauseSending() as pause:
-                until = self._pauses.note(pause, now)
-                self._paced(now).pause(now, until - now)
+            case ReducePace() | PauseSending() as slower:
+                self._pace.slow_down(slower, now)
             case _:
                 assert_never(decision.effect)
-
-    def _paced(self, now: float) -> Pacer:
-        """The pacer; a run without one gets one at the speed it has, once WhatsApp complains of it."""
-        if self._pacer is None:
-            self._pacer = Pacer(max(self._meter.rate(now), LEAST_FOUND_RATE))
-        return self._pacer
 
     def _stop(self, stop: StopBroadcast) -> None:
         cause = Cause.FAILED if stop.is_final else Cause.HELD
@@ -375,6 +373,8 @@ class BroadcastWorker:
             else:
                 self._something_ended.clear()
                 await _first(self._something_ended, 1.0)
+                if not self._results:
+                    await self._note_pace()
             # At full speed a batch is full by the time the one before is written: then there is nothing to wait for.
             is_full = len(self._results) >= RECORD_MOST // 2
             await asyncio.sleep(0 if self._closing or is_full else RECORD_EVERY_SECONDS)
@@ -382,17 +382,20 @@ class BroadcastWorker:
     async def _record_some(self) -> None:
         batch, self._results = self._results[:RECORD_MOST], self._results[RECORD_MOST:]
         now = self._clock()
-        self._meter.add(now, sum(result.status is RecipientStatus.SENT for result in batch))
+        self._pace.note_sent(now, sum(result.status is RecipientStatus.SENT for result in batch))
         ended = {result.id for result in batch}
         settled_through_id = self._settled_once(ended)
-        pace = Pace(self._meter.rate(now), self._limited_by())
-        processed = await self._records.until_lost(lambda ledger: ledger.record(batch, pace, settled_through_id))
+        pace = self._look_at_pace(now)
+        recorded = await self._records.until_lost(lambda ledger: ledger.record(batch, pace, settled_through_id))
+        if recorded.was_stopped:
+            self._in_flight.add(batch)
         for result in batch:
             # Unless it was claimed once more meanwhile: the record may have come a second time.
             if self._held.get(result.id) == result.claim_number:
                 del self._held[result.id]
         self._need.set()
-        self._on_progress(processed, pace.rate)
+        self._noted = (pace.limited_by, round(pace.rate, 1))
+        self._on_progress(recorded.processed_count, pace.rate)
 
     def _settled_once(self, ended: set[int]) -> int:
         """The id up to which every recipient has an outcome, once these have theirs."""
@@ -400,12 +403,22 @@ class BroadcastWorker:
             self._settled_through_id = self._fresh.popleft()
         return self._settled_through_id
 
-    def _limited_by(self) -> str:
-        if self._pacer is not None and self._pacer.is_lowered:
-            return "throughput"
-        if self._idle_count == 0:
-            return "provider"
-        return self._do.limited_by if self._pacer else "nothing"
+    async def _note_pace(self) -> None:
+        """Say what is waited for while there is nothing to record, if the row does not say it yet."""
+        pace = self._look_at_pace(self._clock())
+        said = (pace.limited_by, round(pace.rate, 1))
+        if said != self._noted:
+            await self._looks.until_lost(lambda ledger: ledger.note_pace(pace))
+            self._noted = said
+
+    def _look_at_pace(self, now: float) -> Pace:
+        return self._pace.look(
+            now,
+            idle_count=self._idle_count,
+            ready_count=len(self._ready),
+            is_claiming=self._is_claiming,
+            people_left=self._people_left,
+        )
 
     async def _renew(self) -> None:
         asked_at = self._clock()
@@ -417,9 +430,15 @@ class BroadcastWorker:
         while True:
             await asyncio.sleep(self._limits.lease_seconds / 3)
             await self._renew()
+            await self._control.look(self._look)  # a change of the rate whose notification got lost
 
     async def _look(self) -> Standing | None:
-        return await self._looks.until_lost(Ledger.look)
+        standing = await self._looks.until_lost(Ledger.look)
+        if standing is not None and self._control.stop is None:
+            self._pace.follow(standing, self._clock())
+            if self._pace.pacer is None and not self._closing:
+                self._hire(UNPACED_CONCURRENCY - len(self._senders))
+        return standing
 
     async def _opt_outs(self, seconds: float) -> list[str]:
         return await self._looks.until_lost(lambda ledger: ledger.opt_outs(seconds))

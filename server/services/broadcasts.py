@@ -179,14 +179,14 @@ async def finish_cancel(connection: AsyncConnection, broadcast_id: int, *, epoch
         if row.has_runner:
             return False
         epoch = int(await connection.scalar(_NEW_EPOCH, {"broadcast_id": broadcast_id}) or 0)
-        await leases.mark_strays(connection, broadcast_id, epoch)
     elif row.run_epoch != epoch:
         return False
-    else:
-        # What this run holds is recorded by now: whoever is still `sending` was left by a claim it never saw.
-        await leases.mark_strays(connection, broadcast_id, epoch)
+    # What a run that lives holds is recorded by now: whoever is still `sending` was left by one that died, or by a
+    # claim that nobody saw.
+    unknown_count = await leases.mark_strays(connection, broadcast_id, epoch)
     await ledger.within(connection, ledger.CANCEL_REST, {"broadcast_id": broadcast_id})
-    return await make(connection, broadcast_id, Move.CANCEL, by=Actor.USER, epoch=epoch)
+    why = Why(detail=f"{unknown_count} in flight under a run that died are unknown.") if unknown_count else NO_REASON
+    return await make(connection, broadcast_id, Move.CANCEL, by=Actor.USER, why=why, epoch=epoch)
 
 
 async def try_again(connection: AsyncConnection, broadcast_id: int, *, by: Actor, why: str) -> None:

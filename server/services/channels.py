@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.errors import BadInput, NotFound
 from server.models import Channel
 from server.secrets import Vault
+from server.services import rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,31 +26,32 @@ class Sender:
 
 @dataclass(frozen=True, slots=True)
 class NewChannel:
-    """What a number is set up with."""
+    """What a number is set up with. rate_per_second: None for what WhatsApp lets it send, which it then follows."""
 
     phone_number_id: str
     waba_id: str
     token: str
     app_secret: str
     verify_token: str
-    rate_per_second: int = 80
+    rate_per_second: int | None = None
 
 
 async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: NewChannel) -> int:
-    """Add a number; the same number again renews its tokens. Returns its id.
+    """Add a number; the same number again renews its tokens, and its rate where one is given. Returns its id.
 
     Raises `BadInput` where an id is none, something is empty, or the number belongs to another business.
     """
     _check(new)
-    values = {
+    values: dict[str, Any] = {
         "business_id": business_id,
         "phone_number_id": new.phone_number_id,
         "waba_id": new.waba_id,
         "token_encrypted": vault.encrypt(new.token),
         "app_secret_encrypted": vault.encrypt(new.app_secret),
         "verify_token_encrypted": vault.encrypt(new.verify_token),
-        "rate_per_second": new.rate_per_second,
     }
+    if new.rate_per_second is not None:
+        values |= {"rate_per_second": new.rate_per_second, "rate_is_chosen": True}
     statement = insert(Channel).values(values)
     statement = statement.on_conflict_do_update(
         index_elements=["phone_number_id"],
@@ -59,6 +61,7 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
     channel_id = await connection.scalar(statement.returning(Channel.id))
     if channel_id is None:
         raise BadInput(f"The number {new.phone_number_id} belongs to another business.", pointer="/phone_number_id")
+    await rates.tell_runs(connection, [int(channel_id)])
     return int(channel_id)
 
 

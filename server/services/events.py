@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.states import RULES, Actor, Move
+from server.domain.states import RULES, Actor, Move, Note
 
 _ADD = text("""
     /* events.add */
@@ -16,7 +16,7 @@ _ADD = text("""
 async def add_event(
     connection: AsyncConnection,
     broadcast_id: int,
-    move: Move,
+    move: Move | Note,
     *,
     by: Actor,
     before: str,
@@ -30,7 +30,7 @@ async def add_event(
         "actor": by,
         "move": move.name.lower(),
         "before": before,
-        "after": after or RULES[move].to,
+        "after": after or RULES[Move(move)].to,
         "reason": reason,
         "detail": detail,
     }

@@ -90,7 +90,7 @@ RECORD: Final = """
                failed_at = CASE WHEN o.status = 'failed' THEN clock_timestamp() ELSE r.failed_at END
           FROM run, outcomes o
          WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending' AND r.claim_number = o.claim_number
-        RETURNING r.status
+        RETURNING r.status, r.next_attempt_at
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
         SELECT %(business_id)s, o.suppressed_phone, 'stopped marketing messages in WhatsApp'
@@ -104,7 +104,7 @@ RECORD: Final = """
         SELECT count(*) FILTER (WHERE status = 'sent') AS sent, count(*) FILTER (WHERE status = 'failed') AS failed,
                count(*) FILTER (WHERE status = 'cancelled') AS cancelled,
                count(*) FILTER (WHERE status = 'skipped') AS skipped,
-               count(*) FILTER (WHERE status = 'unknown') AS unknown
+               count(*) FILTER (WHERE status = 'unknown') AS unknown, max(next_attempt_at) AS waits_until
           FROM recorded
     )
     UPDATE whatsapp_broadcasts b
@@ -113,10 +113,35 @@ RECORD: Final = """
            unknown_count = b.unknown_count + t.unknown,
            processed_count = b.processed_count + t.sent + t.failed + t.cancelled + t.skipped,
            settled_through_id = greatest(b.settled_through_id, %(settled_through_id)s),
+           waits_until = greatest(b.waits_until, t.waits_until),
            current_rate = %(rate)s, limited_by = %(limited_by)s
       FROM run, tally t
      WHERE b.id = run.id
-    RETURNING b.processed_count
+    RETURNING b.processed_count, b.status <> 'running' OR b.cancel_requested AS was_stopped
+"""
+
+NOTE_PACE: Final = """
+    /* ledger.note_pace   While nothing ends there is nothing to record, and the row must say what is waited for. */
+    UPDATE whatsapp_broadcasts SET current_rate = %(rate)s, limited_by = %(limited_by)s
+     WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s RETURNING id
+"""
+
+IN_FLIGHT: Final = """
+    /* ledger.in_flight
+       Why:  whoever stops a broadcast is told what was under way at that commit: what a run has claimed, of which some
+             has left already and the rest goes back.
+       Cost: as take_over: what is in flight, not the audience.
+       Lock: the caller holds the broadcast, so that nothing is claimed or recorded meanwhile. */
+    SELECT count(*) AS in_flight_count FROM whatsapp_broadcast_recipients r
+     WHERE r.broadcast_id = %(broadcast_id)s AND r.status = 'sending'
+       AND r.id IN (SELECT i.id FROM whatsapp_broadcast_recipients i
+                     WHERE i.broadcast_id = %(broadcast_id)s
+                       AND i.id > (SELECT settled_through_id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s)
+                       AND i.id <= (SELECT last_processed_recipient_id FROM whatsapp_broadcasts
+                                     WHERE id = %(broadcast_id)s)
+                    UNION ALL
+                    SELECT w.id FROM whatsapp_broadcast_recipients w
+                     WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
 """
 
 TAKE_OVER: Final = """
@@ -216,9 +241,10 @@ FAIL_REST: Final = """
 
 NEXT_ATTEMPT: Final = """
     /* ledger.next_attempt   Cost: the first entry of a small partial index. */
-    SELECT min(next_attempt_at) AS at, extract(epoch FROM min(next_attempt_at) - clock_timestamp())::float8 AS wait
+    SELECT next_attempt_at AS at, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS wait, error_code
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at IS NOT NULL AND status = 'queued'
+     ORDER BY next_attempt_at LIMIT 1
 """
 
 ANYBODY_LEFT: Final = """
@@ -254,8 +280,10 @@ RENEW: Final = """
 """
 
 LOOK: Final = """
-    /* ledger.look   Is there a reason to stop? Cost: one row by its key. */
-    SELECT status, cancel_requested, run_epoch FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s
+    /* ledger.look   Is there a reason to stop, or to go faster or slower? Cost: two rows by their keys. */
+    SELECT b.status, b.cancel_requested, b.run_epoch, b.rate_limit, c.rate_per_second AS throughput
+      FROM whatsapp_broadcasts b LEFT JOIN channels c ON c.id = b.channel_id
+     WHERE b.id = %(broadcast_id)s
 """
 
 
@@ -314,11 +342,31 @@ class Pace(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the row says of the run."""
+    """What the row says of the run, and how fast it may send.
+
+    rate_limit: of the broadcast. throughput: of its number, 0 for no limit of ours; None: the row names no number.
+    """
 
     status: str
     cancel_requested: bool
     run_epoch: int
+    rate_limit: int | None = None
+    throughput: int | None = None
+
+
+class Recorded(NamedTuple):
+    """The row after a record. was_stopped: it stood paused or cancelled already when the record was committed."""
+
+    processed_count: int
+    was_stopped: bool
+
+
+class Waiting(NamedTuple):
+    """The next who may be tried again: when, in how many seconds, and the code that put them off."""
+
+    at: datetime
+    seconds: float
+    error_code: int | None
 
 
 _decode_claimed = msgspec.json.Decoder(list[Claimed]).decode
@@ -354,8 +402,8 @@ class Ledger:
         claimed: str | None = rows[0][0]
         return [] if claimed is None else _decode_claimed(claimed)
 
-    async def record(self, results: Sequence[Result], pace: Pace, settled_through_id: int) -> int:
-        """Make outcomes true, with the counters. Returns processed_count. Raises `RunLost`."""
+    async def record(self, results: Sequence[Result], pace: Pace, settled_through_id: int) -> Recorded:
+        """Make outcomes true, with the counters. Raises `RunLost`."""
         rows = await self._all(
             RECORD,
             results=_encode_results(results),
@@ -363,7 +411,11 @@ class Ledger:
             limited_by=pace.limited_by,
             settled_through_id=settled_through_id,
         )
-        return int(self._mine(rows)[0])
+        return Recorded(*self._mine(rows))
+
+    async def note_pace(self, pace: Pace) -> None:
+        """Write what is waited for while nothing ends. Raises `RunLost`."""
+        self._mine(await self._all(NOTE_PACE, **pace._asdict()))
 
     async def hand_back_strays(self, held: Sequence[int]) -> int:
         """Give back what a lost claim left `sending`; `held` are the ids this run knows. Raises `RunLost`."""
@@ -389,10 +441,10 @@ class Ledger:
         (row,) = await self._all(ANYBODY_LEFT)
         return bool(row[0])
 
-    async def next_attempt(self) -> tuple[datetime, float] | None:
-        """When the next recipient behind the cursor may be tried, and in how many seconds; None: nobody waits."""
-        (row,) = await self._all(NEXT_ATTEMPT)
-        return None if row[0] is None else (row[0], max(row[1], 0.0))
+    async def next_attempt(self) -> Waiting | None:
+        """Who of those behind the cursor may be tried first; None: nobody waits."""
+        rows = await self._all(NEXT_ATTEMPT)
+        return Waiting(rows[0][0], max(rows[0][1], 0.0), rows[0][2]) if rows else None
 
     async def _all(self, statement: str, **values: Any) -> list[Any]:
         async with self._connection.cursor(binary=True) as cursor:

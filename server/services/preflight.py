@@ -7,6 +7,7 @@ yields findings; `CHECKS` lists them, and a new one only has to be added there. 
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.config import Settings
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
+from server.domain.limits import throughput_of
 from server.domain.messages import MEDIA, MessagePlan, Value, plan_template, plan_text
 from server.domain.messaging_limit import limit_of
 from server.domain.preflight import (
@@ -98,10 +100,16 @@ _HAS_BEEN_HEARD = text("""
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What only the network could tell. messaging_limit: people a day, as `domain/messaging_limit.py` reads it."""
+    """What only the network could tell.
+
+    messaging_limit: people a day, as `domain/messaging_limit.py` reads it. channel_id: the number that was asked about.
+    throughput: messages a second that WhatsApp lets it send; None where it did not say.
+    """
 
     findings: tuple[Finding, ...] = ()
     messaging_limit: int | None = None
+    channel_id: int | None = None
+    throughput: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +151,7 @@ class Lookout:
             # Where the Cloud API itself is on this machine, the media may be there too: somebody develops.
             may_ask = _anything if client.is_local else media_links.is_public
             number, link = await asyncio.gather(_ask_number(client, sender), _ask_link(message, may_ask))
-        return Outside((*number.findings, *link), number.messaging_limit)
+        return dataclasses.replace(number, findings=(*number.findings, *link), channel_id=sender.channel_id)
 
 
 async def _ask_number(client: WhatsAppClient, sender: Sender) -> Outside:
@@ -154,7 +162,8 @@ async def _ask_number(client: WhatsAppClient, sender: Sender) -> Outside:
     except ProviderAway as error:
         return Outside((of_absence(str(error)),))
     limit = limit_of(node.whatsapp_business_manager_messaging_limit)
-    return Outside(tuple(of_number(_state_of(node))), limit)
+    level = node.throughput.level if node.throughput is not None else None
+    return Outside(tuple(of_number(_state_of(node))), limit, throughput=throughput_of(level))
 
 
 def _state_of(node: PhoneNumberNode) -> NumberState:

@@ -1,11 +1,13 @@
 """What a run is given, how it ends, and what it writes of one recipient: the words that the worker speaks in."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
 from typing import NamedTuple, assert_never
 
 from server.domain.decisions import Decision, MarkFailed, MarkSent, MarkUnknown, TryAgain
+from server.domain.limits import AllowedRate
 from server.domain.messages import MessagePlan
 from server.domain.states import RecipientStatus
 from server.services.ledger import Claimed, Result, RunKey
@@ -20,19 +22,60 @@ class EndingKind(StrEnum):
     STOPPED = auto()  # something or somebody stopped it
 
 
+@dataclass(slots=True)
+class InFlight:
+    """How those ended who were in flight when the row was stopped: claimed then, and recorded since."""
+
+    accepted: int = 0
+    failed: int = 0
+    unknown: int = 0
+    put_off: int = 0
+    unsent: int = 0  # claimed, and not sent to: the stop was quicker, or their own opt-out
+
+    def add(self, results: Iterable[Result]) -> None:
+        """Outcomes that were recorded after the stop."""
+        for result in results:
+            match result.status:
+                case RecipientStatus.SENT:
+                    self.accepted += 1
+                case RecipientStatus.FAILED:
+                    self.failed += 1
+                case RecipientStatus.UNKNOWN:
+                    self.unknown += 1
+                case RecipientStatus.QUEUED if result.error_message is not None:
+                    self.put_off += 1
+                case _:
+                    self.unsent += 1
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.accepted + self.failed + self.unknown + self.put_off + self.unsent
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "Nothing was in flight."
+        requests = "request" if self.count == 1 else "requests"
+        said = f"{self.accepted} were accepted, {self.failed} failed, {self.unknown} are unknown"
+        said += f", {self.put_off} were put off" if self.put_off else ""
+        said += f", {self.unsent} had not left and were taken back" if self.unsent else ""
+        return f"Of {self.count} {requests} in flight {said}."
+
+
 class Ending(NamedTuple):
-    """How a run ended. next_attempt_at: of WAITING. stop: of STOPPED."""
+    """How a run ended. next_attempt_at: of WAITING. stop: of STOPPED. in_flight: where somebody stopped the row."""
 
     kind: EndingKind
     next_attempt_at: datetime | None = None
     stop: Stop | None = None
+    in_flight: InFlight | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What a run has to do, and with what.
 
-    rate_per_second: messages per second, None for no limit of ours. limited_by: what that rate comes from.
+    allowed: how fast it may send. throttle_ms: what of that comes from the settings, for when the rest changes.
     seen_count: recipients that ended before this run. people_left: whom the messaging limit lets it reach; None: all.
     """
 
@@ -41,8 +84,8 @@ class Assignment:
     plan: MessagePlan
     phone_number_id: str
     token: str
-    rate_per_second: float | None
-    limited_by: str
+    allowed: AllowedRate
+    throttle_ms: float
     seen_count: int
     people_left: int | None = None
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, unknowns
+from server.services import broadcasts, stops, unknowns
 
 RETENTION_OF_KEYS_HOURS = 24
 # Statuses and oddities are kept so long; what they changed stays in the rows.
@@ -123,6 +123,7 @@ async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
     for broadcast_id in to_cancel:
         async with engine.begin() as connection:
             done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
+    await _end_dead_runs(engine)
     patience = unknowns.Patience(policy.unknown_grace_seconds, policy.unknown_max_wait_seconds, policy.max_attempts)
     done.settled_count = await unknowns.settle(engine, patience)
     await _end_settled(engine, done)
@@ -145,6 +146,14 @@ async def _start_and_resume(engine: AsyncEngine, done: Round) -> None:
                 done.started_count += await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
             elif status == BroadcastStatus.PAUSED:
                 done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
+
+
+async def _end_dead_runs(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        dead = list(await connection.scalars(stops.DEAD_RUNS))
+    for broadcast_id in dead:
+        async with engine.begin() as connection:
+            await stops.end_dead_run(connection, broadcast_id)
 
 
 async def _end_settled(engine: AsyncEngine, done: Round) -> None:

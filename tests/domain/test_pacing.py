@@ -1,6 +1,6 @@
 """No one-second window of the receiver holds more than the rate; the long-run rate stays within one per cent."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -131,3 +131,64 @@ def test_a_rate_of_nothing_is_refused() -> None:
         Pacer(0)
     with pytest.raises(ValueError, match="1 message or more"):
         Pacer(80).take(0.0, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rates=st.lists(st.integers(1, 400), min_size=2, max_size=4),
+    latency=st.sampled_from([0.002, 0.05]),
+    complaints=st.lists(st.floats(0.0, 4.0), max_size=2),
+)
+def test_no_window_that_a_message_leaves_in_is_above_the_rate_of_that_moment(
+    rates: list[int], latency: float, complaints: list[float]
+) -> None:
+    """Over a rise and over a fall: what left before a fall counts in the windows of what leaves after it."""
+    pacer = Pacer(rates[0])
+    changes = [(1.3 * number, rate) for number, rate in enumerate(rates)]
+    still, upset, now = changes[1:], sorted(complaints), 0.0
+    left: list[tuple[float, int]] = []
+    open_answers: list[tuple[float, Slot]] = []
+    while now < 1.3 * len(rates):
+        while still and still[0][0] <= now:
+            pacer.change(now, still.pop(0)[1])
+        while upset and upset[0] <= now:
+            pacer.lower(upset.pop(0))
+        while open_answers and open_answers[0][0] <= now:
+            answered_at, slot = open_answers.pop(0)
+            pacer.answered(slot, answered_at)
+        grant = pacer.take(now, 1)
+        if grant.count:
+            open_answers.append((now + latency, pacer.left(now)))
+            left.append((now, rates[len(rates) - len(still) - 1]))
+        else:
+            now += max(min(grant.wait, 0.125), 0.0005) + 0.0003
+    instants = [at for at, _ in left]
+    for number, (at, rate) in enumerate(left):
+        assert number + 1 - bisect_right(instants, at - 1.0) <= rate
+
+
+def test_a_rate_that_is_raised_is_followed_at_once() -> None:
+    pacer = Pacer(1)
+    pacer.take(0.0, 1)
+    pacer.left(0.0)
+    pacer.change(0.1, 1000)
+    leaves, now = 0, 0.1
+    while now < 0.6:
+        while pacer.take(now, 1).count:
+            pacer.left(now)
+            leaves += 1
+        now += 0.001
+    assert leaves >= 450
+
+
+def test_a_rate_that_whatsapp_lowered_rises_to_a_new_limit_by_the_usual_steps() -> None:
+    pacer = Pacer(80)
+    pacer.lower(0.0)
+    pacer.change(0.5, 100)
+    assert pacer.rate == 40
+    pacer.change(0.6, 1000)
+    assert pacer.rate == 100  # never under a tenth
+    pacer.change(0.7, 20)
+    assert pacer.rate == 20
+    with pytest.raises(ValueError, match="above 0"):
+        pacer.change(0.8, 0)

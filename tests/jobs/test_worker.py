@@ -1,9 +1,12 @@
 """The RQ worker of Clarion: what it takes over from RQ, and what it must not."""
 
 import redis
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.jobs.queues import BROADCASTS, connect
+from server.jobs.broadcast_job import process_broadcast_job
+from server.jobs.queues import BROADCASTS, broadcasts_queue, connect
 from server.jobs.worker import ClarionWorker, is_anybody_working
+from tests.support.builders import a_broadcast, a_business
 from tests.support.engine import Engine, until
 
 
@@ -26,4 +29,21 @@ def test_a_worker_that_was_killed_is_not_taken_for_one_that_works(clarion: Engin
     worker.kill()
     assert connection.scard("rq:workers") == 1  # its key is still there
     assert not is_anybody_working(connection, BROADCASTS)
+    connection.close()
+
+
+async def test_two_hints_for_one_broadcast_that_meet_are_no_error(
+    engine: AsyncEngine, clarion: Engine, redis_url: str
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=120, tenant=await a_business(engine, rate=40))
+    connection = redis.Redis.from_url(redis_url)
+    queue = broadcasts_queue(connection)
+    workers = [clarion.start("worker") for _ in range(3)]
+    for _ in range(6):
+        queue.enqueue(process_broadcast_job, broadcast.id, job_timeout="30m", job_id=f"broadcast_{broadcast.id}")
+    clarion.until_ended(broadcast.id)
+    until(lambda: not connection.zcard(queue.started_job_registry.key), what="the hints to be done with")
+    assert [worker.stop() for worker in workers] == [0, 0, 0]
+    assert "BROADCAST WAITING" in clarion.logs()  # they did meet
+    assert "Traceback" not in clarion.logs()
     connection.close()

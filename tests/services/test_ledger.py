@@ -100,7 +100,7 @@ async def test_outcomes_and_counters_become_true_together(
     assert claimed is not None
     ids = [recipient.id for recipient in claimed]
 
-    processed = await ledger.record(
+    recorded = await ledger.record(
         [
             Result(ids[0], 1, SENT, message_id="wamid.1"),
             Result(ids[1], 1, RecipientStatus.FAILED, error_code=131026, error_message="not on WhatsApp"),
@@ -113,7 +113,7 @@ async def test_outcomes_and_counters_become_true_together(
         ids[5],
     )
 
-    assert processed == 3
+    assert recorded == (3, False)
     books = assert_counters_equal_rows(database_url, broadcast.id)
     assert books.statuses == {"sent": 1, "failed": 1, "unknown": 1, "queued": 2, "skipped": 1}
     assert books.row["settled_through_id"] == ids[5]

@@ -354,10 +354,21 @@ async def test_a_restricted_account_pauses_and_a_reinstated_one_goes_on(world: W
 
 async def test_a_throughput_upgrade_is_followed(world: World) -> None:
     async with world.engine.begin() as connection:
-        await connection.execute(text("UPDATE channels SET rate_per_second = 80"))
+        await connection.execute(text("UPDATE channels SET rate_per_second = 80, rate_is_chosen = false"))
     news = {"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE"}
     await world.hear(an_envelope("phone_number_quality_update", news, WABA_ID))
     assert await world.ask("SELECT rate_per_second FROM channels") == 1_000
+
+
+@pytest.mark.parametrize("rate", [40, 80])
+async def test_a_throughput_upgrade_leaves_a_rate_that_somebody_chose(world: World, rate: int) -> None:
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text("UPDATE channels SET rate_per_second = :rate, rate_is_chosen = true"), {"rate": rate}
+        )
+    news = {"display_phone_number": "15550783881", "event": "THROUGHPUT_UPGRADE"}
+    await world.hear(an_envelope("phone_number_quality_update", news, WABA_ID))
+    assert await world.ask("SELECT rate_per_second FROM channels") == rate
 
 
 @pytest.mark.parametrize(("said", "limit"), [(2_000, 2_000), ("TIER_10K", 10_000), (-1, 0)])
