@@ -27,14 +27,14 @@ from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, channels, holds, leases, ledger, messaging_limits, templates
+from server.services import broadcasts, canaries, channels, holds, leases, ledger, messaging_limits, templates
 from server.services.broadcast_worker import BroadcastWorker
 from server.services.broadcasts import Why
 from server.services.bulk_gate import BulkGate
 from server.services.leases import Lease
 from server.services.ledger import RunKey
 from server.services.run_control import Cause, RunControl, Stop
-from server.services.runs import Assignment, Ending, EndingKind, Limits
+from server.services.runs import LIMIT_REACHED, Assignment, Ending, EndingKind, Limits
 
 PROGRESS_EVERY_SECONDS = 10.0
 PARENT_CHECK_SECONDS = 1.0
@@ -180,6 +180,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         sender = await channels.sender(connection, resources.vault, channel_id)
         plan = await templates.plan_message(connection, broadcast.business_id, sender.waba_id, broadcast.message)
         room = await messaging_limits.room(connection, broadcast.business_id)
+        allowance = await canaries.allowance(connection, broadcast, room, LIMIT_REACHED)
     rates: dict[str, float] = {"throughput": sender.rate_per_second, "your_rate": broadcast.rate_limit or 0}
     if resources.settings.throttle_ms:
         rates["your_rate"] = min(rates["your_rate"] or 1000, 1000 / resources.settings.throttle_ms)
@@ -193,7 +194,8 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         rate_per_second=rate,
         limited_by=limited_by,
         seen_count=broadcast.processed_count,
-        people_left=room and room.left,
+        people_left=allowance.people_left,
+        at_limit=allowance.at_limit,
     )
 
 
