@@ -57,7 +57,7 @@ class Breaker:
 
 
 class Reported(NamedTuple):
-    """What webhooks said of a broadcast's people since it was last resumed.
+    """What webhooks said of the last one or two thousand of a broadcast's people, since it was last resumed.
 
     people: who had their last word: delivered, read or failed. failed: of them, for good. alike: of those, for a reason
     that may be everybody's (`BreakerCandidate`).
@@ -68,6 +68,8 @@ class Reported(NamedTuple):
     alike: int
 
 
+# Beyond so many the counts are halved, so that what happens now is not lost among a million that went well.
+REMEMBERED_PEOPLE: Final = 2_000
 REPORTED_ALIKE: Final = 20
 REPORTED_FAILURES: Final = 50
 

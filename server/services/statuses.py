@@ -16,7 +16,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.breakers import Reported, judge_reports
+from server.domain.breakers import REMEMBERED_PEOPLE, Reported, judge_reports
 from server.domain.decisions import BreakerCandidate, MarkFailed, StopBroadcast, TryAgain, decide
 from server.domain.meanings import explain
 from server.domain.outcomes import Refused
@@ -93,17 +93,21 @@ _WRITE: Final = """
 """
 
 _COUNT: Final = text("""
-    /* statuses.count */
-    UPDATE whatsapp_broadcasts
+    /* statuses.count
+       What was reported is a memory of the last one or two thousand people: at the upper mark all three are halved. */
+    UPDATE whatsapp_broadcasts b
        SET sent_count = sent_count + :sent, delivered_count = delivered_count + :delivered,
            read_count = read_count + :read, failed_count = failed_count + :failed,
            cancelled_count = cancelled_count + :cancelled, skipped_count = skipped_count + :skipped,
            unknown_count = unknown_count + :unknown,
            processed_count = processed_count + :sent + :failed + :cancelled + :skipped,
-           reported_count = reported_count + :reported, reported_alike_count = reported_alike_count + :reported_alike,
-           reported_failed_count = reported_failed_count + :reported_failed
-     WHERE id = :broadcast_id
-    RETURNING reported_count, reported_failed_count, reported_alike_count
+           reported_count = (reported_count + :reported) / w.by,
+           reported_failed_count = (reported_failed_count + :reported_failed) / w.by,
+           reported_alike_count = (reported_alike_count + :reported_alike) / w.by
+      FROM (SELECT id, CASE WHEN reported_count + :reported >= :remembered THEN 2 ELSE 1 END AS by
+              FROM whatsapp_broadcasts WHERE id = :broadcast_id) AS w
+     WHERE b.id = w.id
+    RETURNING b.reported_count, b.reported_failed_count, b.reported_alike_count
 """)
 
 _KEEP: Final = """
@@ -222,12 +226,13 @@ async def apply(
         after = RecipientStatus(written["status"])
         _count(counts[at.broadcast_id], person.status, after)
         if person.status not in _LAST_WORDS and after in _LAST_WORDS:
-            counts[at.broadcast_id].update(_reported(after, is_alike=is_alike))  # `+=` would drop what went down
+            _count_last_word(counts[at.broadcast_id], after, is_alike=is_alike)
     if people:
         await ledger.within(connection, _WRITE, {"people": _encode(people).decode()})
     for broadcast_id, count in sorted(counts.items()):
         changes.changed.add(broadcast_id)
         values = {"broadcast_id": broadcast_id, **{name: count[name] for name in (*_COUNTED, *_REPORTED)}}
+        values["remembered"] = REMEMBERED_PEOPLE
         reported = (await connection.execute(_COUNT, values)).one()
         if count["reported_failed"] and broadcast_id not in changes.stops:
             stop = judge_reports(Reported(*reported), changes.last_failures.get(broadcast_id, ""))
@@ -323,10 +328,12 @@ def _written(
     return written, isinstance(decision.effect, BreakerCandidate)
 
 
-def _reported(after: RecipientStatus, *, is_alike: bool) -> Counter[str]:
-    """A person's last word, as the breaker of reported failures counts it (`domain/breakers.py`)."""
-    has_failed = after is RecipientStatus.FAILED
-    return Counter(reported=1, reported_failed=int(has_failed), reported_alike=int(has_failed and is_alike))
+def _count_last_word(count: Counter[str], after: RecipientStatus, *, is_alike: bool) -> None:
+    """What the breaker of reported failures goes by (`domain/breakers.py`)."""
+    count["reported"] += 1
+    if after is RecipientStatus.FAILED:
+        count["reported_failed"] += 1
+        count["reported_alike"] += is_alike
 
 
 def _refusal(status: Status) -> Refused:
