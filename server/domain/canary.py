@@ -40,14 +40,15 @@ class Seen(NamedTuple):
     """What is known of the canary. waited_seconds: since the last of it left.
 
     people: whom a message was tried for. failed: of them, for good. opted_out: since their message. settled: delivered,
-    read, failed, or put off until after the wait. heard: WhatsApp reported something, or refused. due_count: may be
-    tried (once more) now.
+    read or failed. put_off: until after the wait, so that nothing will be known of them. heard: of those who are not,
+    WhatsApp reported something, or refused. due_count: may be tried (once more) now.
     """
 
     people: int
     failed: int
     opted_out: int
     settled: int
+    put_off: int
     heard: int
     due_count: int
     waited_seconds: float
@@ -97,7 +98,7 @@ def judge(bounds: Bounds, seen: Seen) -> Verdict:
         return SendRest()
     if is_over:
         return _at_the_end(bounds, seen)
-    is_enough = seen.settled * 100 >= seen.people * ENOUGH_PERCENT
+    is_enough = (seen.settled + seen.put_off) * 100 >= seen.people * ENOUGH_PERCENT and not _is_mostly_put_off(seen)
     if is_enough and seen.people and seen.waited_seconds >= LEAST_WAIT_SECONDS:
         return GoOn(_went_well(seen))
     return KeepWaiting()
@@ -107,12 +108,17 @@ def _at_the_end(bounds: Bounds, seen: Seen) -> Verdict:
     waited = in_words(bounds.wait_seconds)
     if not seen.people:
         return StopHere(f"Nobody of the canary could be sent to within {waited}. Nobody else was sent to. {_RESUME}")
+    if _is_mostly_put_off(seen):
+        return StopHere(
+            f"{seen.put_off:,} of the first {seen.people:,} people have no message yet, because WhatsApp puts them off "
+            f"until later. The others are too few to judge by. {_RESUME}"
+        )
     if not seen.heard:
         return StopHere(
             f"WhatsApp has reported on none of the first {seen.people:,} within {waited}, so nobody knows how they "
             f"took it. Look whether its webhook reaches Clarion. {_RESUME}"
         )
-    if seen.heard * 100 < seen.people * LEAST_HEARD_PERCENT:
+    if seen.heard * 100 < (seen.people - seen.put_off) * LEAST_HEARD_PERCENT:
         return StopHere(
             f"WhatsApp has reported on only {seen.heard:,} of the first {seen.people:,} within {waited}, which is too "
             f"few to judge by. {_RESUME}"
@@ -121,6 +127,10 @@ def _at_the_end(bounds: Bounds, seen: Seen) -> Verdict:
 
 
 _RESUME: Final = "Resume to go on all the same, or cancel."
+
+
+def _is_mostly_put_off(seen: Seen) -> bool:
+    return seen.put_off * 2 > seen.people
 
 
 def _is_over(count: int, percent: float, people: int) -> bool:

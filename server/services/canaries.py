@@ -61,8 +61,10 @@ _SEEN: Final = text("""
     SELECT count(*) AS people,
            count(*) FILTER (WHERE status = 'failed') AS failed,
            count(*) FILTER (WHERE has_opted_out) AS opted_out,
-           count(*) FILTER (WHERE status IN ('delivered', 'read', 'failed') OR is_put_off) AS settled,
-           count(*) FILTER (WHERE heard_at IS NOT NULL OR status IN ('delivered', 'read', 'failed')) AS heard,
+           count(*) FILTER (WHERE status IN ('delivered', 'read', 'failed')) AS settled,
+           count(*) FILTER (WHERE is_put_off) AS put_off,
+           count(*) FILTER (
+               WHERE NOT is_put_off AND (heard_at IS NOT NULL OR status IN ('delivered', 'read', 'failed'))) AS heard,
            count(*) FILTER (WHERE status = 'queued' AND next_attempt_at <= clock_timestamp()) AS due_count
       FROM canary
 """)

@@ -152,7 +152,7 @@ class Suppress(NamedTuple):
 class Changes:
     """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress.
 
-    last_failures: of each broadcast, why the last of those who failed for good did.
+    last_failures: of each broadcast, why the last of those who failed or were put off did not get it.
     """
 
     put_off: set[int] = field(default_factory=set)
@@ -319,10 +319,10 @@ def _written(
             changes.put_off.add(at.broadcast_id)
         case MarkFailed(message=message, suppress=suppress):
             written["error_message"] = message
-            changes.last_failures[at.broadcast_id] = message
             if suppress:
                 failure = merged.failure
                 changes.suppressed.append(Suppress(row[2], row[3], failure.at, failure.message_id))
+    changes.last_failures[at.broadcast_id] = written["error_message"]
     if isinstance(decision.effect, StopBroadcast):
         changes.stops[at.broadcast_id] = decision.effect
     return written, isinstance(decision.effect, BreakerCandidate)

@@ -161,3 +161,11 @@ async def test_a_persons_pause_takes_the_canary_over_and_it_is_judged_after_thei
     async with engine.begin() as connection:
         assert await broadcasts.make(connection, broadcast.id, Move.RESUME, by=Actor.USER)
     assert (await allowed(engine, broadcast)).people_left == 0
+
+
+async def test_who_is_put_off_until_tomorrow_does_not_hang_the_canary(engine: AsyncEngine) -> None:
+    broadcast = await a_canary(engine)
+    put_off = "UPDATE whatsapp_broadcast_recipients SET status = 'queued', next_attempt_at = now() + interval '1 day'"
+    await let(engine, f"{put_off} WHERE id IN {FIRST}", 20)
+    assert (await steward.go_round(engine, POLICY)).resumed_count == 1
+    assert (await row_of(engine, broadcast)).canary_judged_at is not None
