@@ -17,6 +17,7 @@ from server import (
     routes_channels,
     routes_events,
     routes_health,
+    routes_plans,
     routes_rates,
     routes_recipients,
     routes_templates,
@@ -90,6 +91,7 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_rates.router)
     api.include_router(routes_recipients.router)
     api.include_router(routes_events.router)
+    api.include_router(routes_plans.router)
     api.include_router(routes_tests.router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)

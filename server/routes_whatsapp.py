@@ -124,6 +124,8 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
         default_country=wanted.default_country,
         rate_limit=wanted.rate_limit,
         scheduled_at=wanted.scheduled_at,
+        canary=wanted.bounds(),
+        spread_over_days=wanted.spread_over_days,
     )
 
 

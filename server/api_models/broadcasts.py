@@ -7,8 +7,17 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from server.api_models.messages import TemplateMessage, TextMessage
 from server.api_models.recipients import People, Rejected
 from server.api_models.shared import Instant, Name, Strict, country, within_the_calendar
+from server.domain.canary import Bounds
 from server.domain.limits import Limit
 from server.domain.states import BroadcastStatus
+
+
+class Canary(Strict):
+    """How the first people are watched before everybody else is sent to, and what lets it go on."""
+
+    failed_percent: Annotated[float, Field(ge=0, le=100, description="who may fail, at most")] = 5
+    opted_out_percent: Annotated[float, Field(ge=0, le=100, description="who may opt out, at most")] = 2
+    wait_minutes: Annotated[int, Field(ge=1, le=1_440, description="the longest wait for reports")] = 15
 
 
 class BroadcastRequest(Strict):
@@ -39,6 +48,8 @@ class BroadcastRequest(Strict):
     default_country: Annotated[str | None, AfterValidator(lambda code: code and country(code))] = None
     rate_limit: Annotated[int | None, Field(ge=1, le=1_000_000, description="messages per second")] = None
     scheduled_at: Annotated[AwareDatetime, AfterValidator(within_the_calendar)] | None = None
+    canary: Annotated[bool | Canary, Field(description="true for the usual bounds; false for none")] = False
+    spread_over_days: Annotated[bool, Field(description="more people than a day allows are meant")] = False
     start: bool = True
 
     @model_validator(mode="after")
@@ -46,6 +57,12 @@ class BroadcastRequest(Strict):
         if (self.template is None) == (self.text is None):
             raise ValueError("A broadcast has either a template or a text.")
         return self
+
+    def bounds(self) -> Bounds | None:
+        """What its canary may show; None for no canary."""
+        if isinstance(self.canary, Canary):
+            return Bounds(**self.canary.model_dump())
+        return Bounds() if self.canary else None
 
     def message(self) -> dict[str, Any]:
         """The message as the row keeps it."""
@@ -90,6 +107,9 @@ class Broadcast(BaseModel):
                 "eta": "2026-11-25T09:00:14Z",
                 "rejected": [{"row": 3, "phone": "12", "reason": "not a phone number"}],
                 "rejected_count": 1,
+                "canary": {"failed_percent": 5, "opted_out_percent": 2, "wait_minutes": 15},
+                "canary_judged_at": "2026-11-25T09:00:03Z",
+                "spread_over_days": False,
             }
         }
     )
@@ -123,6 +143,9 @@ class Broadcast(BaseModel):
     eta: Instant | None
     rejected: list[Rejected]
     rejected_count: int
+    canary: Canary | None
+    canary_judged_at: Instant | None
+    spread_over_days: bool
 
 
 class StoppedBroadcast(Broadcast):

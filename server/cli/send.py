@@ -48,6 +48,12 @@ def send(
     name: Annotated[str | None, typer.Option(help="What to call the broadcast; by default the file's name.")] = None,
     channel: Annotated[int | None, typer.Option(help="The channel to send from, where there are several.")] = None,
     phone_column: Annotated[str | None, typer.Option(help="The column that holds the numbers.")] = None,
+    canary: Annotated[
+        bool, typer.Option("--canary", help="Send to the first 1 % and see how they take it, then to everybody else.")
+    ] = False,
+    spread_over_days: Annotated[
+        bool, typer.Option("--spread-over-days", help="The list is meant to take several days of the messaging limit.")
+    ] = False,
     no_watch: Annotated[bool, typer.Option("--no-watch", help="Start it, and leave.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Off a terminal nobody is asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The broadcast as JSON, on the last line of stdout.")] = False,
@@ -56,6 +62,7 @@ def send(
 
     Each call is a broadcast of its own: sending the same file again reaches the same people again.
     """
+    from server.domain.canary import Bounds
     from server.services.csv_lists import open_csv
     from server.services.drafts import NewBroadcast
 
@@ -65,6 +72,8 @@ def send(
         channel_id=channel,
         default_country=_country(country),
         rate_limit=rate,
+        canary=Bounds() if canary else None,
+        spread_over_days=spread_over_days,
     )
     people = open_csv(file, phone_column)
     configuration = settings()  # before the environment of this command hides whose servers it uses

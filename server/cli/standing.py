@@ -30,6 +30,7 @@ _PAUSES: Final[Mapping[str, str]] = {
     PauseReason.TEMPLATE: "the template cannot be sent",
     PauseReason.QUALITY: "WhatsApp has a complaint about the number's quality",
     PauseReason.FAILURES: "too many failed alike",
+    PauseReason.CANARY: "its first people are being watched, or did not take it well",
 }
 _LIMITS: Final[Mapping[str, str]] = {
     "your_rate": "the rate that was asked for",

@@ -4,7 +4,7 @@ Each of these is a small memory of one run, fed with one outcome after another i
 know no clock: instants come in as seconds of one clock that never runs back.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from server.domain.decisions import BreakerCandidate, PauseSending, StopBroadcast
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
@@ -54,6 +54,44 @@ class Breaker:
         else:
             return None
         return StopBroadcast(PauseReason.FAILURES, f"{people} failed alike. {failure.message}")
+
+
+class Reported(NamedTuple):
+    """What webhooks said of the last one or two thousand of a broadcast's people, since it was last resumed.
+
+    people: who had their last word: delivered, read or failed. failed: of them, for good. alike: of those, for a reason
+    that may be everybody's (`BreakerCandidate`).
+    """
+
+    people: int
+    failed: int
+    alike: int
+
+
+# Beyond so many the counts are halved, so that what happens now is not lost among a million that went well.
+REMEMBERED_PEOPLE: Final = 2_000
+REPORTED_ALIKE: Final = 20
+REPORTED_FAILURES: Final = 50
+
+
+def judge_reports(reported: Reported, last_failure: str) -> StopBroadcast | None:
+    """Whether failures that WhatsApp reported afterwards stop a broadcast that is still sending.
+
+    Faults of the message: 20 people, and a fifth of all whom WhatsApp spoke of. Reasons of the people themselves (not
+    on WhatsApp, 131026): 50, and more than half; one list in two is bad when that happens. last_failure: why, in words.
+    """
+    people, failed, alike = reported
+    if alike >= REPORTED_ALIKE and alike * 5 >= people:
+        count = alike
+    elif failed >= REPORTED_FAILURES and failed * 2 > people:
+        count = failed
+    else:
+        return None
+    return StopBroadcast(
+        PauseReason.FAILURES,
+        f"WhatsApp took the messages, and then reported {count:,} of the last {max(people, count):,} as failed. The "
+        f"latest: {last_failure}",
+    )
 
 
 class Outage:

@@ -54,6 +54,7 @@ class Code(StrEnum):
     ACCOUNT_HEALTH = "account_health"
     NO_WEBHOOK = "no_webhook"
     MESSAGING_LIMIT = "messaging_limit"
+    SPREAD_OVER_DAYS = "spread_over_days"
     DURATION = "duration"
 
 
@@ -283,6 +284,12 @@ def of_messaging_limit(recipients: int, limit: int, left: int) -> Iterator[Findi
             "be reached; then the broadcast pauses and goes on by itself as the day moves on."
         )
         yield Finding(Level.WARNING, Code.MESSAGING_LIMIT, detail)
+
+
+def of_plan(limit: int, planned: str) -> Finding:
+    """A broadcast that is meant to take several days. planned: its days in words."""
+    detail = f"WhatsApp lets this business message {limit:,} people in 24 hours. The plan, in days of UTC: {planned}."
+    return Finding(Level.INFO, Code.SPREAD_OVER_DAYS, detail)
 
 
 # --- the media of the header

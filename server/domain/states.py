@@ -37,6 +37,7 @@ class PauseReason(StrEnum):
     TEMPLATE = "template"
     QUALITY = "quality"
     FAILURES = "failures"
+    CANARY = "canary"
 
 
 class RecipientStatus(StrEnum):

@@ -28,14 +28,15 @@ from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, channels, holds, leases, ledger, messaging_limits, outlook, stops, templates
+from server.services import broadcasts, canaries, channels, leases, ledger, messaging_limits, outlook, stops, templates
 from server.services.broadcast_worker import BroadcastWorker
 from server.services.broadcasts import Why
 from server.services.bulk_gate import BulkGate
+from server.services.holds import goes_on_at
 from server.services.leases import Lease
 from server.services.ledger import RunKey
 from server.services.run_control import Cause, RunControl, Stop
-from server.services.runs import Assignment, Ending, EndingKind, Limits
+from server.services.runs import LIMIT_REACHED, Assignment, Ending, EndingKind, Limits
 
 PROGRESS_EVERY_SECONDS = 10.0
 PARENT_CHECK_SECONDS = 1.0
@@ -184,6 +185,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         throttle_ms = resources.settings.throttle_ms
         allowed = allowed_rate(sender.rate_per_second, broadcast.rate_limit, throttle_ms)
         await outlook.note(connection, run_key, allowed.messages_per_second, room and room.left)
+        allowance = await canaries.allowance(connection, broadcast, room, LIMIT_REACHED)
     return Assignment(
         run=run_key,
         holder=lease.holder,
@@ -193,7 +195,8 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         allowed=allowed,
         throttle_ms=throttle_ms,
         seen_count=broadcast.processed_count,
-        people_left=room and room.left,
+        people_left=allowance.people_left,
+        at_limit=allowance.at_limit,
     )
 
 
@@ -283,7 +286,7 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
             await _leave_paused(resources, broadcast, lease)
         case Cause.HELD:
             broadcast = await _reload(resources, broadcast)
-            resume_at = await holds.goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
+            resume_at = await goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
             await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at))
         case Cause.FAILED:
             await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))

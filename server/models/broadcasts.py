@@ -26,6 +26,9 @@ class WhatsAppBroadcast(Base):
     default_country: Mapped[str | None]
     retry_of: Mapped[int | None]  # the broadcast whose failed people this one goes to
     rate_limit: Mapped[int | None]  # messages per second; none: the channel's own
+    canary: Mapped[dict[str, Any] | None]  # its bounds, as `domain/canary.py` has them; none: no canary
+    canary_judged_at: Mapped[datetime | None]  # it passed, or a person resumed: everybody else may be sent to
+    spread_over_days: Mapped[bool] = mapped_column(server_default="false")
 
     status: Mapped[str] = mapped_column(server_default="draft")
     pause_reason: Mapped[str | None]
@@ -43,6 +46,10 @@ class WhatsAppBroadcast(Base):
     skipped_count: Mapped[int] = mapped_column(server_default="0")
     unknown_count: Mapped[int] = mapped_column(server_default="0")
     replied_count: Mapped[int] = mapped_column(server_default="0")  # people who answered
+    # Since the last resume, by webhook: last words, failures among them, and those that may be everybody's.
+    reported_count: Mapped[int] = mapped_column(server_default="0")
+    reported_failed_count: Mapped[int] = mapped_column(server_default="0")
+    reported_alike_count: Mapped[int] = mapped_column(server_default="0")
 
     # The cursor: every recipient with a smaller or equal id was claimed at least once.
     last_processed_recipient_id: Mapped[int] = mapped_column(server_default="0")

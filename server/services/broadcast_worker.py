@@ -35,7 +35,7 @@ from server.domain.errors import RunLost
 from server.domain.limits import limit_of_waiting
 from server.domain.outcomes import Accepted, Ambiguous, Outcome
 from server.domain.pacing import Slot
-from server.domain.states import PauseReason, RecipientStatus
+from server.domain.states import RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
 from server.services.run_control import Cause, RunControl, Stop
@@ -51,10 +51,6 @@ RECORD_MOST: Final = 1_000
 PATIENCE_SECONDS: Final = 10.0
 DRAIN_ON_SHUT_DOWN_SECONDS: Final = 8.0
 UNPACED_CONCURRENCY: Final = 96
-LIMIT_REACHED: Final = (
-    "The business has reached the number of people that WhatsApp lets it message in 24 hours. It goes on by itself as "
-    "the day moves on."
-)
 STOPPED_IN_FLIGHT: Final = "Clarion was stopped before WhatsApp answered."
 
 
@@ -179,9 +175,9 @@ class BroadcastWorker:
         return None
 
     async def _limit_reached(self) -> Ending | None:
-        """The messaging limit stands in the way of whoever is left, if anybody is."""
+        """The messaging limit or the canary stands in the way of whoever is left, if anybody is."""
         if await self._looks.until_lost(Ledger.is_anybody_left):
-            self._control.request(Stop(Cause.HELD, PauseReason.MESSAGING_LIMIT, LIMIT_REACHED))
+            self._control.request(self._do.at_limit)
             return None
         return await self._nobody_left()
 

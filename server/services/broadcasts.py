@@ -22,7 +22,13 @@ _MAKE = text("""
     UPDATE whatsapp_broadcasts b
        SET status = :to, pause_reason = :pause_reason, status_detail = :detail, resume_at = :resume_at,
            completed_at = CASE WHEN :is_final THEN coalesce(b.completed_at, clock_timestamp()) END,
-           scheduled_at = coalesce(CAST(:scheduled_at AS timestamptz), b.scheduled_at)
+           scheduled_at = coalesce(CAST(:scheduled_at AS timestamptz), b.scheduled_at),
+           -- A person who resumes overrules the canary; whoever resumes, what was reported before is history.
+           canary_judged_at = CASE WHEN :is_overruling AND b.pause_reason = 'canary' THEN clock_timestamp()
+                                   ELSE b.canary_judged_at END,
+           reported_count = CASE WHEN :is_resumed THEN 0 ELSE b.reported_count END,
+           reported_failed_count = CASE WHEN :is_resumed THEN 0 ELSE b.reported_failed_count END,
+           reported_alike_count = CASE WHEN :is_resumed THEN 0 ELSE b.reported_alike_count END
       FROM before
      WHERE b.id = before.id AND b.status = ANY(:allowed_from)
        AND (NOT b.cancel_requested OR CAST(:to AS text) = 'cancelled')  -- a wish to cancel is overwritten by nothing
@@ -119,6 +125,8 @@ async def make(
         "scheduled_at": scheduled_at,
         "is_final": rule.to in FINAL,
         "epoch": epoch,
+        "is_resumed": move is Move.RESUME,
+        "is_overruling": move is Move.RESUME and by is Actor.USER,
     }
     before: str | None = await connection.scalar(_MAKE, values)
     if before is None:

@@ -1,13 +1,14 @@
 """How a broadcast comes to be: a row, its recipients and its first move, all in one transaction or not at all."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.canary import Bounds
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.messages import MessagePlan
 from server.domain.preflight import refuse_errors
@@ -32,6 +33,8 @@ class NewBroadcast:
     default_country: str | None = None
     rate_limit: int | None = None
     scheduled_at: datetime | None = None
+    canary: Bounds | None = None
+    spread_over_days: bool = False
 
 
 async def create(connection: AsyncConnection, business_id: int, new: NewBroadcast) -> int:
@@ -46,6 +49,8 @@ async def create(connection: AsyncConnection, business_id: int, new: NewBroadcas
         "default_country": new.default_country,
         "rate_limit": new.rate_limit,
         "scheduled_at": new.scheduled_at,
+        "canary": new.canary and asdict(new.canary),
+        "spread_over_days": new.spread_over_days,
     }
     broadcast_id = await connection.scalar(insert(WhatsAppBroadcast).values(values).returning(WhatsAppBroadcast.id))
     return int(broadcast_id or 0)

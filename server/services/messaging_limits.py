@@ -3,13 +3,14 @@
 A business is taken for one portfolio. Where Meta has not told the limit, there is none of ours.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.messaging_limit import UNLIMITED, enough_to_go_on
+from server.domain.sending_plan import Day, Freed, Plan, plan_days
 
 _REMEMBER = text("""
     /* messaging_limits.remember */
@@ -36,6 +37,13 @@ _USED = text(f"/* messaging_limits.used */ SELECT count(*) FROM ({_REACHED}) AS 
 _FREES_AT = text(f"""
     /* messaging_limits.frees_at   When so many places are free: the oldest of the day leave it first. */
     SELECT at + interval '1 day' FROM ({_REACHED}) AS reached ORDER BY at OFFSET :nth LIMIT 1
+""")  # noqa: S608 - our own text
+
+
+_TAKEN = text(f"""
+    /* messaging_limits.taken   When taken places come free, an hour's together at its last. */
+    SELECT max(at) + interval '1 day' AS at, count(*) AS people FROM ({_REACHED}) AS reached
+     GROUP BY date_trunc('hour', at) ORDER BY 1
 """)  # noqa: S608 - our own text
 
 
@@ -70,3 +78,13 @@ async def frees_at(connection: AsyncConnection, business_id: int, waiting_count:
         return None
     found: datetime | None = await connection.scalar(_FREES_AT, {"business_id": business_id, "nth": missing - 1})
     return found
+
+
+async def plan(connection: AsyncConnection, business_id: int, people: int) -> tuple[Room | None, Plan]:
+    """The days, in UTC, that so many people take, and the room that it was made by; without a limit all are today's."""
+    now = datetime.now(UTC)
+    found = await room(connection, business_id)
+    if found is None:
+        return None, Plan((Day(now.date(), people),) if people else (), 0)
+    taken = [Freed(row.at, row.people) for row in await connection.execute(_TAKEN, {"business_id": business_id})]
+    return found, plan_days(people, found.limit, taken, now)

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -38,12 +39,14 @@ from server.domain.preflight import (
     of_pace,
     of_people,
     of_personal_link,
+    of_plan,
     of_refusal,
     of_template,
     of_values,
     of_webhook,
     report,
 )
+from server.domain.sending_plan import in_words
 from server.models import Channel, WhatsAppBroadcast
 from server.providers import media_links
 from server.providers.whatsapp import WhatsAppClient
@@ -58,7 +61,7 @@ LONGEST_REASON: Final = 300
 
 _BROADCAST = text("""
     /* preflight.broadcast   From the row alone. */
-    SELECT id, business_id, channel_id, message, rate_limit, skipped_count, rejected_count,
+    SELECT id, business_id, channel_id, message, rate_limit, skipped_count, rejected_count, spread_over_days,
            total_recipients - processed_count - unknown_count AS waiting_count,
            jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
@@ -320,8 +323,14 @@ async def _check_webhook(connection: AsyncConnection, subject: Subject) -> Async
 
 
 async def _check_messaging_limit(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
-    room = await messaging_limits.room(connection, subject.broadcast.business_id)
-    if room is not None:
+    business_id = subject.broadcast.business_id
+    room = await messaging_limits.room(connection, business_id)
+    if room is None or subject.recipients <= room.left:
+        return
+    if subject.broadcast.spread_over_days:
+        _, plan = await messaging_limits.plan(connection, business_id, subject.recipients)
+        yield of_plan(room.limit, in_words(plan, datetime.now(UTC).date()))
+    else:
         for finding in of_messaging_limit(subject.recipients, room.limit, room.left):
             yield finding
 

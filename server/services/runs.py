@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum, auto
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from server.domain.decisions import Decision, MarkFailed, MarkSent, MarkUnknown, TryAgain
 from server.domain.limits import AllowedRate
 from server.domain.messages import MessagePlan
-from server.domain.states import RecipientStatus
+from server.domain.states import PauseReason, RecipientStatus
 from server.services.ledger import Claimed, Result, RunKey
-from server.services.run_control import Stop
+from server.services.run_control import Cause, Stop
 
 
 class EndingKind(StrEnum):
@@ -71,12 +71,21 @@ class Ending(NamedTuple):
     in_flight: InFlight | None = None
 
 
+LIMIT_REACHED: Final = Stop(
+    Cause.HELD,
+    PauseReason.MESSAGING_LIMIT,
+    "The business has reached the number of people that WhatsApp lets it message in 24 hours. It goes on by itself as "
+    "the day moves on.",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What a run has to do, and with what.
 
     allowed: how fast it may send. throttle_ms: what of that comes from the settings, for when the rest changes.
-    seen_count: recipients that ended before this run. people_left: whom the messaging limit lets it reach; None: all.
+    seen_count: recipients that ended before this run. people_left: whom it may reach, by the messaging limit or its
+    canary; None: all. at_limit: how it stops when they are used up.
     """
 
     run: RunKey
@@ -88,6 +97,7 @@ class Assignment:
     throttle_ms: float
     seen_count: int
     people_left: int | None = None
+    at_limit: Stop = LIMIT_REACHED
 
 
 @dataclass(frozen=True, slots=True)

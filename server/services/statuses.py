@@ -16,7 +16,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.decisions import MarkFailed, StopBroadcast, TryAgain, decide
+from server.domain.breakers import REMEMBERED_PEOPLE, Reported, judge_reports
+from server.domain.decisions import BreakerCandidate, MarkFailed, StopBroadcast, TryAgain, decide
 from server.domain.meanings import explain
 from server.domain.outcomes import Refused
 from server.domain.states import COUNTED_AS_SENT, BroadcastStatus, RecipientStatus
@@ -92,14 +93,21 @@ _WRITE: Final = """
 """
 
 _COUNT: Final = text("""
-    /* statuses.count */
-    UPDATE whatsapp_broadcasts
+    /* statuses.count
+       What was reported is a memory of the last one or two thousand people: at the upper mark all three are halved. */
+    UPDATE whatsapp_broadcasts b
        SET sent_count = sent_count + :sent, delivered_count = delivered_count + :delivered,
            read_count = read_count + :read, failed_count = failed_count + :failed,
            cancelled_count = cancelled_count + :cancelled, skipped_count = skipped_count + :skipped,
            unknown_count = unknown_count + :unknown,
-           processed_count = processed_count + :sent + :failed + :cancelled + :skipped
-     WHERE id = :broadcast_id
+           processed_count = processed_count + :sent + :failed + :cancelled + :skipped,
+           reported_count = (reported_count + :reported) / w.by,
+           reported_failed_count = (reported_failed_count + :reported_failed) / w.by,
+           reported_alike_count = (reported_alike_count + :reported_alike) / w.by
+      FROM (SELECT id, CASE WHEN reported_count + :reported >= :remembered THEN 2 ELSE 1 END AS by
+              FROM whatsapp_broadcasts WHERE id = :broadcast_id) AS w
+     WHERE b.id = w.id
+    RETURNING b.reported_count, b.reported_failed_count, b.reported_alike_count
 """)
 
 _KEEP: Final = """
@@ -142,10 +150,14 @@ class Suppress(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress."""
+    """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress.
+
+    last_failures: of each broadcast, why the last of those who failed or were put off did not get it.
+    """
 
     put_off: set[int] = field(default_factory=set)
     stops: dict[int, StopBroadcast] = field(default_factory=dict)
+    last_failures: dict[int, str] = field(default_factory=dict)
     suppressed: list[Suppress] = field(default_factory=list)
     changed: set[int] = field(default_factory=set)
 
@@ -209,14 +221,23 @@ async def apply(
         merged = merge(person, said)
         if merged.person == person:
             continue
-        written = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
+        written, is_alike = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
         people.append(written)
-        _count(counts[at.broadcast_id], person.status, RecipientStatus(written["status"]))
+        after = RecipientStatus(written["status"])
+        _count(counts[at.broadcast_id], person.status, after)
+        if person.status not in _LAST_WORDS and after in _LAST_WORDS:
+            _count_last_word(counts[at.broadcast_id], after, is_alike=is_alike)
     if people:
         await ledger.within(connection, _WRITE, {"people": _encode(people).decode()})
     for broadcast_id, count in sorted(counts.items()):
         changes.changed.add(broadcast_id)
-        await connection.execute(_COUNT, {"broadcast_id": broadcast_id, **{name: count[name] for name in _COUNTED}})
+        values = {"broadcast_id": broadcast_id, **{name: count[name] for name in (*_COUNTED, *_REPORTED)}}
+        values["remembered"] = REMEMBERED_PEOPLE
+        reported = (await connection.execute(_COUNT, values)).one()
+        if count["reported_failed"] and broadcast_id not in changes.stops:
+            stop = judge_reports(Reported(*reported), changes.last_failures.get(broadcast_id, ""))
+            if stop is not None:
+                changes.stops[broadcast_id] = stop
     owners = {Place(row[0], row[1]): row[2] for row in rows}
     real = {at: where for at, where in places.items() if owners.get(where) == heard[at].business_id}
     await _keep(connection, heard, real)
@@ -270,8 +291,11 @@ def _person(row: Sequence[Any]) -> Person:
 
 def _written(
     at: Place, merged: Merged, row: Sequence[Any], broadcast_status: str, max_attempts: int, changes: Changes
-) -> dict[str, Any]:
-    """The row as _WRITE takes it, with what its failure means for the person and for the sending."""
+) -> tuple[dict[str, Any], bool]:
+    """The row as _WRITE takes it, with what its failure means for the person and for the sending.
+
+    And whether it failed for a reason that may be everybody's.
+    """
     written: dict[str, Any] = {
         "broadcast_id": at.broadcast_id,
         "id": at.recipient_id,
@@ -280,7 +304,7 @@ def _written(
         "unused": 0,
     }
     if merged.failure is None:
-        return written
+        return written, False
     # Who opted out gets nothing more, and whom the message was delivered to gets no second one.
     may_be_sent = broadcast_status in _GOES_ON and not row[-1] and merged.person.delivered_at is None
     refusal = _refusal(merged.failure)
@@ -298,9 +322,18 @@ def _written(
             if suppress:
                 failure = merged.failure
                 changes.suppressed.append(Suppress(row[2], row[3], failure.at, failure.message_id))
+    changes.last_failures[at.broadcast_id] = written["error_message"]
     if isinstance(decision.effect, StopBroadcast):
         changes.stops[at.broadcast_id] = decision.effect
-    return written
+    return written, isinstance(decision.effect, BreakerCandidate)
+
+
+def _count_last_word(count: Counter[str], after: RecipientStatus, *, is_alike: bool) -> None:
+    """What the breaker of reported failures goes by (`domain/breakers.py`)."""
+    count["reported"] += 1
+    if after is RecipientStatus.FAILED:
+        count["reported_failed"] += 1
+        count["reported_alike"] += is_alike
 
 
 def _refusal(status: Status) -> Refused:
@@ -308,6 +341,8 @@ def _refusal(status: Status) -> Refused:
 
 
 _NEVER_SENT: Final = {"failed_at": None, "sent_at": None, "delivered_at": None, "read_at": None}
+_LAST_WORDS: Final = frozenset({RecipientStatus.DELIVERED, RecipientStatus.READ, RecipientStatus.FAILED})
+_REPORTED: Final = ("reported", "reported_failed", "reported_alike")
 _COUNTED: Final = ("sent", "delivered", "read", "failed", "cancelled", "skipped", "unknown")
 
 

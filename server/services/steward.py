@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, stops, unknowns
+from server.services import broadcasts, canaries, stops, unknowns
 
 RETENTION_OF_KEYS_HOURS = 24
 # Statuses and oddities are kept so long; what they changed stays in the rows.
@@ -20,7 +20,8 @@ _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
     SELECT id FROM whatsapp_broadcasts
      WHERE (status = 'scheduled' AND scheduled_at <= clock_timestamp())
-        OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested)
+        OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
+            AND pause_reason IS DISTINCT FROM 'canary')  -- that one is judged: `canaries.py`
 """)
 
 _STILL_DUE = text("""
@@ -28,7 +29,7 @@ _STILL_DUE = text("""
     SELECT status FROM whatsapp_broadcasts
      WHERE id = :broadcast_id AND NOT cancel_requested
        AND ((status = 'scheduled' AND scheduled_at <= clock_timestamp())
-            OR (status = 'paused' AND resume_at <= clock_timestamp()))
+            OR (status = 'paused' AND resume_at <= clock_timestamp() AND pause_reason IS DISTINCT FROM 'canary'))
        FOR UPDATE
 """)
 
@@ -118,6 +119,7 @@ async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
     """One round of the steward, each step a transaction of its own."""
     done = Round()
     await _start_and_resume(engine, done)
+    done.resumed_count += await canaries.judge_watched(engine)
     async with engine.connect() as connection:
         to_cancel = list(await connection.scalars(_TO_CANCEL))
     for broadcast_id in to_cancel:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.breakers import Breaker, Outage, Pauses
+from server.domain.breakers import Breaker, Outage, Pauses, Reported, judge_reports
 from server.domain.decisions import BreakerCandidate, PauseSending, StopBroadcast
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.reactions import Scope
@@ -141,3 +141,18 @@ def test_a_limit_that_comes_much_later_begins_anew() -> None:
     pauses = Pauses()
     assert pauses.note(LIMIT, 0.0) == 60.0
     assert pauses.note(LIMIT, 1_000.0) == 1_060.0
+
+
+@given(st.integers(0, 5_000), st.data())
+def test_reported_failures_stop_a_broadcast_only_where_they_are_many_and_a_share(
+    people: int, data: st.DataObject
+) -> None:
+    failed = data.draw(st.integers(0, people))
+    alike = data.draw(st.integers(0, failed))
+    stop = judge_reports(Reported(people, failed, alike), "Not on WhatsApp.")
+    is_the_message = alike >= 20 and alike >= people / 5
+    is_the_list = failed >= 50 and failed > people / 2
+    assert (stop is not None) == (is_the_message or is_the_list)
+    if stop is not None:
+        assert stop.pause_reason is PauseReason.FAILURES
+        assert stop.message.endswith("Not on WhatsApp.")

@@ -65,16 +65,26 @@ class World:
         async with self.engine.connect() as connection:
             return await connection.scalar(text(statement), {"broadcast_id": self.broadcast.id, **values})
 
+    async def ask_to(self, statement: str) -> None:
+        """One change of the test's own."""
+        async with self.engine.begin() as connection:
+            await connection.execute(text(statement))
+
 
 @pytest.fixture
 async def world(engine: AsyncEngine, database_url: str) -> World:
     """Three people were sent to: `wamid.0` to `wamid.2`."""
+    return await a_world(engine, database_url, people=3)
+
+
+async def a_world(engine: AsyncEngine, database_url: str, *, people: int) -> World:
+    """So many people were sent to by a broadcast that still runs."""
     tenant = await a_business(engine)
-    broadcast = await a_broadcast(engine, recipients=3, tenant=tenant)
+    broadcast = await a_broadcast(engine, recipients=people, tenant=tenant)
     run = await a_run(engine, broadcast)
     connection = await plain_connection(database_url)
     ledger = Ledger(connection, run)
-    claimed = await ledger.claim(3)
+    claimed = await ledger.claim(people)
     assert claimed is not None
     results = [Result(one.id, 1, SENT, message_id=f"wamid.{n}") for n, one in enumerate(claimed)]
     await ledger.record(results, Pace(1.0, "nothing"), claimed[-1].id)
@@ -445,3 +455,48 @@ async def test_an_end_leaves_nobody_behind_who_was_put_back_a_moment_ago(world: 
     for move in (Move.COMPLETE, Move.FINISH_PARTIAL, Move.SETTLE):
         async with world.engine.begin() as connection:
             assert not await broadcasts.make(connection, world.broadcast.id, move, by=Actor.ENGINE), move
+
+
+async def told(world: World, *, failed: int, of: int, code: int) -> tuple[str, str, str]:
+    """So many fail one after the other, the rest are delivered first. How the broadcast stands then."""
+    delivered = [a_status(f"wamid.{n}", "delivered", callback=world.callback(n)) for n in range(failed, of)]
+    if delivered:
+        await world.statuses(*delivered)
+    for n in range(failed):
+        assert await world.ask("SELECT status FROM whatsapp_broadcasts") == "running"
+        await world.statuses(a_failure(f"wamid.{n}", code, callback=world.callback(n)))
+    async with world.engine.connect() as connection:
+        row = (
+            await connection.execute(text("SELECT status, pause_reason, status_detail FROM whatsapp_broadcasts"))
+        ).one()
+    return row.status, row.pause_reason, row.status_detail
+
+
+async def test_a_message_that_does_not_fit_stops_the_sending_at_twenty_reports(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    world = await a_world(engine, database_url, people=40)
+    status, reason, detail = await told(world, failed=20, of=40, code=132000)
+    assert (status, reason) == ("paused", "failures")
+    assert detail.startswith("WhatsApp took the messages, and then reported 20 of the last 40 as failed. The latest: ")
+
+
+async def test_people_who_are_not_there_stop_the_sending_only_where_they_are_most(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    world = await a_world(engine, database_url, people=101)
+    status, _, _ = await told(world, failed=50, of=100, code=131026)
+    assert status == "running"
+    await world.statuses(a_failure("wamid.100", 131026, callback=world.callback(100)))
+    assert await world.ask("SELECT pause_reason FROM whatsapp_broadcasts") == "failures"
+
+    async with engine.begin() as connection:
+        assert await broadcasts.make(connection, world.broadcast.id, Move.RESUME, by=Actor.USER)
+    assert await world.ask("SELECT reported_count + reported_failed_count FROM whatsapp_broadcasts") == 0
+
+
+async def test_the_memory_of_what_was_reported_is_bounded(world: World) -> None:
+    await world.ask_to("UPDATE whatsapp_broadcasts SET reported_count = 1999, reported_failed_count = 900")
+    await world.statuses(a_status("wamid.0", "delivered", callback=world.callback(0)))
+    assert await world.ask("SELECT reported_count FROM whatsapp_broadcasts") == 1_000
+    assert await world.ask("SELECT reported_failed_count FROM whatsapp_broadcasts") == 450

@@ -51,9 +51,9 @@ async def a_business(engine: AsyncEngine, name: str = "Acme", *, rate: int = 0) 
 
 
 async def a_broadcast(
-    engine: AsyncEngine, recipients: int, *, status: str = "queued", tenant: Tenant | None = None
+    engine: AsyncEngine, recipients: int, *, status: str = "queued", tenant: Tenant | None = None, **columns: Any
 ) -> Made:
-    """A broadcast to so many people, as a start would leave it."""
+    """A broadcast to so many people, as a start would leave it. columns: what else its row shall say."""
     tenant = tenant or await a_business(engine)
     message = {"text": {"body": "Hi {{first_name}}"}}
     values = {
@@ -63,6 +63,7 @@ async def a_broadcast(
         "message": message,
         "status": status,
         "total_recipients": recipients,
+        **columns,
     }
     async with engine.begin() as connection:
         broadcast_id = await connection.scalar(insert(WhatsAppBroadcast).values(values).returning(WhatsAppBroadcast.id))
