@@ -12,7 +12,16 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server import problems, routes_channels, routes_health, routes_templates, routes_webhooks, routes_whatsapp
+from server import (
+    problems,
+    routes_channels,
+    routes_contacts,
+    routes_health,
+    routes_segments,
+    routes_templates,
+    routes_webhooks,
+    routes_whatsapp,
+)
 from server.addresses import addresses, vault
 from server.config import Settings, settings
 from server.database import async_engine
@@ -21,7 +30,7 @@ from server.metrics import REQUEST_SECONDS, REQUESTS
 from server.routes_webhooks import open_door
 from server.services.channel_directory import ChannelDirectory
 from server.services.webhooks import WebhookDesk
-from server.uploads import is_csv
+from server.uploads import is_csv, is_lines
 from server.web_resources import WebResources
 
 API: Final = "/api/whatsapp"
@@ -72,6 +81,10 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_whatsapp.router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
+    api.include_router(routes_contacts.router)
+    api.include_router(routes_contacts.people)
+    api.include_router(routes_segments.router)
+    api.include_router(routes_segments.audiences)
     app.include_router(api)
     app.include_router(routes_health.router)
     app.router.routes.extend(routes_webhooks.routes)
@@ -131,7 +144,10 @@ def _route_of(scope: Scope) -> str:
 
 
 def _limit_of(scope: Scope) -> float:
-    """Bytes of a body. A list of recipients in CSV is streamed to disk and may be of any size."""
-    is_list = scope["method"] == "POST" and scope["path"].endswith("/recipients")
+    """Bytes of a body. A list of people in CSV, or a line for each, is streamed to disk and may be of any size."""
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    return float("inf") if is_list and is_csv(content_type) else LARGEST_BODY_BYTES
+    if scope["method"] != "POST":
+        return LARGEST_BODY_BYTES
+    is_list = scope["path"].endswith(("/recipients", "/contacts/import")) and is_csv(content_type)
+    is_list = is_list or (scope["path"].endswith("/contacts/import") and is_lines(content_type))
+    return float("inf") if is_list else LARGEST_BODY_BYTES

@@ -130,6 +130,7 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
         default_country=wanted.default_country,
         rate_limit=wanted.rate_limit,
         scheduled_at=wanted.scheduled_at,
+        audience=None if wanted.audience is None else wanted.audience.audience(),
     )
 
 

@@ -18,12 +18,24 @@ from server.services.audiences import Loaded
 from server.services.csv_lists import CsvList, Row
 
 _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_LINES: Final = frozenset(
+    ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+)
 _OPTION: Final = "--phone-column"
 
 
 def is_csv(content_type: str) -> bool:
     """Whether a body of this media type is a CSV file, whatever its parameters."""
-    return content_type.partition(";")[0].strip().lower() == "text/csv"
+    return _media_type(content_type) == "text/csv"
+
+
+def is_lines(content_type: str) -> bool:
+    """Whether a body of this media type has a JSON object on each line."""
+    return _media_type(content_type) in _LINES
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 @asynccontextmanager
@@ -36,9 +48,20 @@ async def people_of(request: Request, phone_column: str | None) -> AsyncIterator
     if not is_csv(request.headers.get("content-type", "")):
         yield rows_of(_parsed(await request.body()))
         return
+    async with spooled(request) as file:
+        yield await asyncio.to_thread(opened, file, phone_column)
+
+
+@asynccontextmanager
+async def spooled(request: Request) -> AsyncIterator[io.FileIO]:
+    """The body of a request as a file on disk, of any size; it is there in whole, and read from its beginning.
+
+    Raises `BadInput` where it broke off, `StorageFull` where the disk cannot take it.
+    """
     with tempfile.TemporaryFile(buffering=0) as file:
         await _spool(request, file)
-        yield await asyncio.to_thread(_opened, file, phone_column)
+        file.seek(0)
+        yield file
 
 
 def rows_of(people: Sequence[Recipient]) -> Iterator[Row]:
@@ -84,8 +107,8 @@ def _write(file: io.FileIO, piece: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _opened(file: io.FileIO, phone_column: str | None) -> CsvList:
-    file.seek(0)
+def opened(file: io.FileIO, phone_column: str | None) -> CsvList:
+    """A CSV file as a list of people. Raises `BadInput` in the words of a query."""
     try:
         return CsvList(file, "The list", phone_column)
     except BadInput as error:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from server.api_models.audiences import AudienceRequest
 from server.api_models.messages import TemplateMessage, TextMessage
 from server.api_models.recipients import People, Rejected
 from server.api_models.shared import Instant, Name, Strict, country, within_the_calendar
@@ -35,6 +36,9 @@ class BroadcastRequest(Strict):
     template: TemplateMessage | None = None
     text: TextMessage | None = None
     recipients: People = Field(default=[])
+    audience: Annotated[AudienceRequest | None, Field(description="in place of recipients; taken when it starts")] = (
+        None
+    )
     default_country: Annotated[str | None, AfterValidator(lambda code: code and country(code))] = None
     rate_limit: Annotated[int | None, Field(ge=1, le=1_000_000, description="messages per second")] = None
     scheduled_at: Annotated[AwareDatetime, AfterValidator(within_the_calendar)] | None = None
@@ -44,6 +48,8 @@ class BroadcastRequest(Strict):
     def _one_message(self) -> Self:
         if (self.template is None) == (self.text is None):
             raise ValueError("A broadcast has either a template or a text.")
+        if self.recipients and self.audience is not None:
+            raise ValueError("A broadcast has either recipients or an audience.")
         return self
 
     def message(self) -> dict[str, Any]:
@@ -89,6 +95,7 @@ class Broadcast(BaseModel):
                 "eta": "2026-11-25T09:00:14Z",
                 "rejected": [{"row": 3, "phone": "12", "reason": "not a phone number"}],
                 "rejected_count": 1,
+                "audience": None,
             }
         }
     )
@@ -122,6 +129,7 @@ class Broadcast(BaseModel):
     eta: Instant | None
     rejected: list[Rejected]
     rejected_count: int
+    audience: dict[str, Any] | None
 
 
 class BroadcastPage(BaseModel):
