@@ -230,7 +230,12 @@ async def _rows_of(request: Request, reading: Reading, phone_column: str | None)
     content_type = request.headers.get("content-type", "")
     if is_csv(content_type):
         async with spooled(request) as file:
-            yield people_of_csv(opened(file, phone_column), reading)
+            people_on_it = opened(file, phone_column)
+            try:
+                rows = people_of_csv(people_on_it, reading)
+            except BadInput as error:
+                raise BadInput(error.detail, pointer=f"query: {error.problems[0].pointer}") from error
+            yield rows
     elif is_lines(content_type):
         async with spooled(request) as file:
             yield people_of_lines(file, reading)

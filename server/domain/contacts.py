@@ -42,7 +42,7 @@ def one_way(text: str) -> str:
 
 def clean_tag(tag: str) -> str:
     """A tag as it is kept and compared. Raises `ValueError` with a plain reason."""
-    cleaned = " ".join(one_way(tag).lower().split())
+    cleaned = " ".join(one_way(one_way(tag).lower()).split())
     if not cleaned:
         raise ValueError("a tag is empty")
     if len(cleaned) > LONGEST_TAG:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -24,7 +25,7 @@ from server.domain.contacts import (
 )
 from server.domain.errors import BadInput
 from server.domain.phones import normalise
-from server.services.csv_lists import CsvList, Row
+from server.services.csv_lists import CsvList, Row, open_csv
 
 LONGEST_LINE: Final = 1_000_000
 LONGEST_SOURCE: Final = 200
@@ -108,6 +109,19 @@ def people_of_csv(file: CsvList, reading: Reading) -> Iterator[ContactRow]:
     return (_of_csv(row, columns, attributes, reading) for row in file)
 
 
+def open_contacts(source: str, phone_column: str | None, reading: Reading) -> Iterator[ContactRow]:
+    """Everybody in a file, by its name: `.ndjson` and `.jsonl` have a JSON object on each line, all else is CSV.
+
+    source: a path, or `-` for CSV on standard input. Raises `BadInput` in plain words.
+    """
+    if Path(source).suffix.lower() not in (".ndjson", ".jsonl"):
+        return people_of_csv(open_csv(source, phone_column), reading)
+    try:
+        return people_of_lines(Path(source).open("rb", buffering=0), reading)
+    except OSError as error:
+        raise BadInput(f"{source} cannot be read: {error.strerror or error}.") from error
+
+
 def people_of_lines(stream: io.RawIOBase, reading: Reading) -> Iterator[ContactRow]:
     """Everybody in a file with a JSON object on each line: `{"phone": …, "tags": […], "city": "Haifa"}`."""
     lines = io.BufferedReader(stream)
@@ -144,9 +158,7 @@ def _named(columns: Sequence[str], wanted: str, field_name: str) -> str:
     for column in columns:
         if column.casefold() == wanted.strip().casefold():
             return column
-    raise BadInput(
-        f'There is no column "{wanted}". There is: {", ".join(columns)}.', pointer=f"query: {field_name}_column"
-    )
+    raise BadInput(f'There is no column "{wanted}". There is: {", ".join(columns)}.', pointer=f"{field_name}_column")
 
 
 def _of_csv(row: Row, columns: _Columns, attributes: Mapping[str, str], reading: Reading) -> ContactRow:
