@@ -1,5 +1,6 @@
 """Contacts over HTTP: made, imported, looked at, changed, forgotten, opted out and in; and one person's messages."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from server.services.contact_imports import Imported, import_contacts
 from server.services.contact_lists import ContactRow, Reading, people_of_csv, people_of_lines, people_of_objects
 from server.services.contacts import Filters, NewContact
 from server.services.conversations import Place
+from server.services.csv_lists import CsvList
 from server.uploads import is_csv, is_lines, opened, spooled
 from server.web_resources import BusinessId, Resources, Transaction
 
@@ -107,10 +109,12 @@ async def import_list(
     tag: Annotated[Tags, Query(description="that everybody in the list gets besides")] = [],  # noqa: B006
 ) -> ImportShown:
     """Take in a list of any size: a CSV file, or a JSON object on each line. Whoever is known by phone is added to."""
+    content_type = request.headers.get("content-type", "")
     reading = Reading(_country(default_country), name_column, tags_column, _clean_tags(tag))
     async with _rows_of(request, reading, phone_column) as rows:
         done = await import_contacts(resources.engine, business_id, rows)
-    _refuse_nobody(done)
+    is_json = not (is_csv(content_type) or is_lines(content_type))
+    _refuse_nobody(done, "/contacts/{}" if is_json else "line {}", 1 if is_json else 0)
     return ImportShown.model_validate(done, from_attributes=True)
 
 
@@ -230,17 +234,21 @@ async def _rows_of(request: Request, reading: Reading, phone_column: str | None)
     content_type = request.headers.get("content-type", "")
     if is_csv(content_type):
         async with spooled(request) as file:
-            people_on_it = opened(file, phone_column)
-            try:
-                rows = people_of_csv(people_on_it, reading)
-            except BadInput as error:
-                raise BadInput(error.detail, pointer=f"query: {error.problems[0].pointer}") from error
-            yield rows
+            yield _of_csv(await asyncio.to_thread(opened, file, phone_column), reading)
     elif is_lines(content_type):
         async with spooled(request) as file:
             yield people_of_lines(file, reading)
     else:
         yield people_of_objects(_objects(await request.body()), reading)
+
+
+def _of_csv(file: CsvList, reading: Reading) -> Iterator[ContactRow]:
+    try:
+        return people_of_csv(file, reading)
+    except BadInput as error:
+        # What is an option of the command line is a query parameter here.
+        pointer = error.problems[0].pointer
+        raise BadInput(error.detail, pointer=f"query: {pointer}" if pointer else "") from error
 
 
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -257,11 +265,11 @@ def _objects(body: bytes) -> list[dict[str, Any]]:
         ) from error
 
 
-def _refuse_nobody(done: Imported) -> None:
-    """Raises `BadInput` for a list without one good row."""
+def _refuse_nobody(done: Imported, where: str, first: int) -> None:
+    """Raises `BadInput` for a list without one good row. first: where its rows are counted from in `where`."""
     if done.accepted_count:
         return
-    problems = [Problem(f"line {item['row']}", item["reason"]) for item in done.rejected]
+    problems = [Problem(where.format(item["row"] - first), item["reason"]) for item in done.rejected]
     raise BadInput("Nobody in this list can be taken in.", problems=problems)
 
 

@@ -59,9 +59,6 @@ class Audience:
         return {"tags": list(self.tags), "not_tags": list(self.not_tags), "where": where}
 
 
-EVERYBODY: Final = Audience()
-
-
 @dataclass(frozen=True, slots=True)
 class Person:
     """A contact, as far as an audience looks at it."""

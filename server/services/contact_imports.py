@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +23,7 @@ from server.services.audiences import Loaded, LoadProgress
 from server.services.contact_lists import IN_A_FILE, ContactRow
 
 CHUNK_ROWS: Final = 10_000
+CHUNK_CHARACTERS: Final = 8_000_000
 _encode = msgspec.json.Encoder().encode
 
 _MAKE_ROOM: Final = "CREATE TEMPORARY TABLE staged_contacts (person JSONB) ON COMMIT DROP"
@@ -126,15 +126,18 @@ async def import_contacts(
 
 def _check(rows: Iterator[ContactRow]) -> _Chunk:
     """Read and check the next rows. Runs in a thread."""
-    chunk = _Chunk({}, [], 0)
-    for row in islice(rows, CHUNK_ROWS):
+    chunk, characters = _Chunk({}, [], 0), 0
+    for row in rows:
         chunk.rows_count += 1
+        characters += sum(map(len, row.attributes.values()))
         if row.problem is not None:
             chunk.rejected.append(row)
         elif row.phone in chunk.people:
             chunk.people[row.phone].add(row)
         else:
             chunk.people[row.phone] = row
+        if chunk.rows_count >= CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
+            break
     return chunk
 
 

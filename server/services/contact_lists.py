@@ -143,22 +143,26 @@ def people_of_objects(people: Sequence[Mapping[str, Any]], reading: Reading) -> 
 
 
 def _columns(file: CsvList, reading: Reading) -> _Columns:
-    squeezed = {re.sub(r"[\W_]+", "", column.casefold()): column for column in file.columns}
-    squeezed = {key: column for key, column in squeezed.items() if column != file.phone_column}
-    found = {
-        field: next((squeezed[name] for name in names if name in squeezed), None) for field, names in _NAMES.items()
-    }
-    for field_name, wanted in (("name", reading.name_column), ("tags", reading.tags_column)):
-        if wanted is not None:
-            found[field_name] = _named(file.columns, wanted, field_name)
-    return _Columns(**found)
+    wanted = {"name": reading.name_column, "tags": reading.tags_column}
+    return _Columns(**{kind: _column(file, kind, wanted.get(kind)) for kind in _NAMES})
 
 
-def _named(columns: Sequence[str], wanted: str, field_name: str) -> str:
+def _column(file: CsvList, kind: str, wanted: str | None) -> str | None:
+    """The column of one kind; None where there is none. Raises `BadInput` for two: neither may go unheard."""
+    if wanted is not None:
+        return _named(file.columns, wanted, kind)
+    squeezed = ((re.sub(r"[\W_]+", "", column.casefold()), column) for column in file.columns)
+    found = [column for name, column in squeezed if name in _NAMES[kind] and column != file.phone_column]
+    if len(found) > 1:
+        raise BadInput(f'The columns "{found[0]}" and "{found[1]}" mean the same. Give one of them another name.')
+    return found[0] if found else None
+
+
+def _named(columns: Sequence[str], wanted: str, kind: str) -> str:
     for column in columns:
         if column.casefold() == wanted.strip().casefold():
             return column
-    raise BadInput(f'There is no column "{wanted}". There is: {", ".join(columns)}.', pointer=f"{field_name}_column")
+    raise BadInput(f'There is no column "{wanted}". There is: {", ".join(columns)}.', pointer=f"{kind}_column")
 
 
 def _of_csv(row: Row, columns: _Columns, attributes: Mapping[str, str], reading: Reading) -> ContactRow:
@@ -175,8 +179,8 @@ def _of_csv(row: Row, columns: _Columns, attributes: Mapping[str, str], reading:
 def _of_line(number: int, line: bytes, reading: Reading) -> ContactRow:
     try:
         person = _decode(line)
-    except msgspec.DecodeError:
-        return ContactRow(number, "", "it is no JSON object")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ContactRow(number, "", "it is no JSON object in UTF-8")
     return _of_object(number, person, reading)
 
 

@@ -151,6 +151,11 @@ def test_columns_with_other_names_can_be_named(api: Api) -> None:
     assert (item["name"], item["tags"], item["attributes"]) == ("Dana", ["vip"], {"other phone": "1"})
     wrong = bring(api, csv, "?phone_column=mobile&name_column=nobody")
     assert (wrong.status, wrong.json["errors"][0]["pointer"]) == (422, "query: name_column")
+    reserved = bring(api, "mobile,phone\n+972500000001,2\n", "?phone_column=mobile")
+    assert (reserved.status, reserved.json["detail"]) == (
+        422,
+        'A column cannot be used: "phone" is a field of its own and cannot be an attribute. Give it another name.',
+    )
     for query in ("?default_country=XX", "?tag=a;b", "?phone_column=nobody"):
         assert bring(api, "phone\n+972500000001\n", query).status == 422, query
 
@@ -165,15 +170,17 @@ def test_a_json_object_on_each_line_is_a_contact(api: Api) -> None:
             "not json",
             '{"phone": "+972500000004", "name": "\\u0000"}',
             '{"name": "no phone"}',
+            '{"deep": ' + "[" * 50_000,
         ]
     )
     done = bring(api, lines, "?default_country=IL", "application/x-ndjson").json
     assert (done["created_count"], done["opted_out_count"]) == (2, 1)
     assert [(item["row"], item["reason"]) for item in done["rejected"]] == [
         (4, '"nested" should be a text, a number, true or false'),
-        (5, "it is no JSON object"),
+        (5, "it is no JSON object in UTF-8"),
         (6, "it has a NUL character"),
         (7, "not a phone number"),
+        (8, "it is no JSON object in UTF-8"),
     ]
     one, two = api.get("/contacts").json["items"]
     assert (one["attributes"], one["opted_out"]) == ({"city": "Haifa", "age": "31"}, False)
@@ -189,10 +196,14 @@ def test_a_json_object_on_each_line_is_a_contact(api: Api) -> None:
         ("phone\n12\n", "text/csv"),
         ("a,b\n1,2\n", "text/csv"),
         ("phone,mobile number\n1,2\n", "text/csv"),
+        ("phone,opt out,unsubscribed\n+972500000001,no,yes\n", "text/csv"),
+        ("phone no,phone,\n+972500000001,1\n", "text/csv"),
         ("", "application/x-ndjson"),
         ("[]", "application/json"),
         ('{"contacts": []}', "application/json"),
         ("\xff", "application/json"),
+        ("[" * 50_000, "application/json"),
+        ('{"contacts": [{"phone": "12"}]}', "application/json"),
     ],
 )
 def test_a_list_without_one_good_row_is_refused(api: Api, body: str, content_type: str) -> None:
