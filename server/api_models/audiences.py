@@ -86,6 +86,18 @@ class SegmentChanges(Strict):
 class SegmentShown(BaseModel):
     """A saved audience."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": 3,
+                "name": "VIPs of Haifa",
+                "audience": {"tags": ["vip"], "not_tags": [], "where": [{"attribute": "city", "is": "Haifa"}]},
+                "created_at": "2026-11-25T09:00:00Z",
+                "updated_at": "2026-11-25T09:00:00Z",
+            }
+        }
+    )
+
     id: int
     name: str
     audience: dict[str, Any]

@@ -32,7 +32,7 @@ class ContactQuery(BaseModel):
 class ContactRequest(Strict):
     """A person to keep."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(extra="forbid", coerce_numbers_to_str=True, json_schema_extra={"example": _EXAMPLE})
 
     phone: Annotated[Text, Field(max_length=64)]
     name: Text | None = None
@@ -90,6 +90,20 @@ class ContactPage(BaseModel):
 class ImportShown(BaseModel):
     """What became of a list. A row that changed nothing is accepted, and neither created nor updated."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "accepted_count": 999,
+                "created_count": 120,
+                "updated_count": 14,
+                "opted_out_count": 2,
+                "still_opted_out_count": 0,
+                "rejected": [{"row": 3, "phone": "12", "reason": "not a phone number"}],
+                "rejected_count": 1,
+            }
+        }
+    )
+
     accepted_count: int
     created_count: int
     updated_count: int
@@ -119,6 +133,20 @@ class WishRequest(Strict):
 class ConsentShown(BaseModel):
     """One wish as it was told."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "wish": "start",
+                "source": "form on the website",
+                "message_id": None,
+                "at": "2026-11-25T09:00:00Z",
+                "ip": "203.0.113.7",
+                "note": "box ticked: news by WhatsApp",
+                "recorded_at": "2026-11-25T09:00:01Z",
+            }
+        }
+    )
+
     wish: Annotated[str, Field(examples=["stop", "start"])]
     source: str
     message_id: str | None
@@ -137,6 +165,26 @@ class ConsentPage(BaseModel):
 
 class MessageShown(BaseModel):
     """A message to (`out`) or from (`in`) a person."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "direction": "out",
+                "at": "2026-11-25T09:00:01Z",
+                "broadcast_id": 7,
+                "broadcast_name": "Spring sale",
+                "template": "order_update",
+                "status": "read",
+                "message_id": "wamid.HBgM",
+                "kind": None,
+                "body": None,
+                "error_code": None,
+                "error_message": None,
+                "delivered_at": "2026-11-25T09:00:03Z",
+                "read_at": "2026-11-25T09:04:00Z",
+            }
+        }
+    )
 
     direction: Annotated[str, Field(examples=["out", "in"])]
     at: Instant

@@ -114,8 +114,8 @@ async def take(connection: AsyncConnection, broadcast_id: int) -> None:
         await connection.execute(parts.statement(_REJECT), {**values, "kept": KEPT_REJECTED})
     if not queued_count:
         found = await look(connection, row.business_id, audience, parts.columns)
-        counts = (found.contacts_count, found.opted_out_count, found.recipients)
-        nobody = next(of_audience(found.who, *counts, starts_later=False))
+        # Nobody, as it was taken: whoever has come between the two looks is too late.
+        nobody = next(of_audience(found.who, found.contacts_count, found.opted_out_count, 0, starts_later=False))
         raise BadInput(nobody.detail, pointer=nobody.pointer)
 
 

@@ -58,6 +58,8 @@ def test_a_phone_stands_for_one_contact_of_a_business(api: Api, other: Api) -> N
     second = make(api, "+972501234568")
     assert api.call("PATCH", f"/api/whatsapp/contacts/{second}", {"phone": "+972501234567"}).status == 409
     make(other, "+972501234567")
+    third = api.post("/contacts", {"phone": 501234569, "default_country": "IL", "attributes": {"age": 31}})
+    assert (third.json["phone"], third.json["attributes"]) == ("+972501234569", {"age": "31"})
 
 
 @pytest.mark.parametrize(
