@@ -16,9 +16,12 @@ from server import (
     problems,
     routes_channels,
     routes_contacts,
+    routes_events,
     routes_health,
+    routes_recipients,
     routes_segments,
     routes_templates,
+    routes_tests,
     routes_webhooks,
     routes_whatsapp,
 )
@@ -29,8 +32,9 @@ from server.jobs.queues import broadcasts_queue
 from server.metrics import REQUEST_SECONDS, REQUESTS
 from server.routes_webhooks import open_door
 from server.services.channel_directory import ChannelDirectory
+from server.services.progress import ProgressHub
 from server.services.webhooks import WebhookDesk
-from server.uploads import is_csv, is_lines
+from server.uploads import is_streamed
 from server.web_resources import WebResources
 
 API: Final = "/api/whatsapp"
@@ -66,7 +70,10 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
             directory = ChannelDirectory(engine, keys)
             desk = WebhookDesk(engine, directory, max_attempts=chosen.max_attempts)
             app.state.webhooks = await stack.enter_async_context(open_door(found.database_url, directory, desk))
-            app.state.resources = WebResources(chosen, engine, broadcasts_queue(connection), connection, keys)
+            progress = ProgressHub(engine)
+            stack.push_async_callback(progress.close)
+            queue = broadcasts_queue(connection)
+            app.state.resources = WebResources(chosen, engine, queue, connection, keys, progress)
             yield
 
     app = FastAPI(
@@ -79,6 +86,9 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     problems.install(app)
     api = APIRouter(prefix=API)
     api.include_router(routes_whatsapp.router)
+    api.include_router(routes_recipients.router)
+    api.include_router(routes_events.router)
+    api.include_router(routes_tests.router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
     api.include_router(routes_contacts.router)
@@ -144,10 +154,7 @@ def _route_of(scope: Scope) -> str:
 
 
 def _limit_of(scope: Scope) -> float:
-    """Bytes of a body. A list of people in CSV, or a line for each, is streamed to disk and may be of any size."""
+    """Bytes of a body. A list of people as a file is streamed to disk and may be of any size."""
+    is_list = scope["method"] == "POST" and scope["path"].endswith(("/recipients", "/contacts/import"))
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    if scope["method"] != "POST":
-        return LARGEST_BODY_BYTES
-    is_list = scope["path"].endswith(("/recipients", "/contacts/import")) and is_csv(content_type)
-    is_list = is_list or (scope["path"].endswith("/contacts/import") and is_lines(content_type))
-    return float("inf") if is_list else LARGEST_BODY_BYTES
+    return float("inf") if is_list and is_streamed(content_type) else LARGEST_BODY_BYTES

@@ -16,6 +16,7 @@ from server.config import LogFormat
 class Event(StrEnum):
     """Subject, and what became of it."""
 
+    WATCH_ERROR = "WATCH ERROR"  # those who watched are sent away, and ask again
     WEBHOOK_ERROR = "WEBHOOK ERROR"  # a body that could not be applied; it is put aside, and nothing else is lost
     WEBHOOKS_WAIT = "WEBHOOKS WAIT"  # + error: they are committed, and applied when the database is back
     BROADCAST_START = "BROADCAST START"  # business_id broadcast_id run_epoch remaining_count

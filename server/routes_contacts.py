@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models.contacts import (
@@ -28,6 +28,7 @@ from server.cursors import page, read_cursor, read_place, write_cursor, write_pl
 from server.domain.contacts import clean_tags
 from server.domain.errors import BadInput, Problem
 from server.domain.wishes import Wish
+from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import consents, contacts, conversations
 from server.services.consents import WishTold
@@ -36,16 +37,13 @@ from server.services.contact_lists import ContactRow, Reading, people_of_csv, pe
 from server.services.contacts import Filters, NewContact
 from server.services.conversations import Place
 from server.services.csv_lists import CsvList
-from server.uploads import is_csv, is_lines, opened, spooled
+from server.uploads import CSV, JSON_LINES, media_type_of, opened, spooled
 from server.web_resources import BusinessId, Resources, Transaction
 
 _usual = responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
 router = APIRouter(prefix="/contacts", tags=["Contacts"], responses=_usual)
 people = APIRouter(prefix="/recipients", tags=["Contacts"], responses=_usual)
 
-Id = Annotated[int, Path(ge=1, lt=2**63)]
-Limit = Annotated[int, Query(ge=1, le=500)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 Country = Annotated[str | None, Query(description="of numbers without a country code, such as IL")]
 Phone = Annotated[str, Query(min_length=2, max_length=64, description="with its country code, such as +972501234567")]
 Tags = Annotated[list[str], Query(max_length=50)]
@@ -109,11 +107,10 @@ async def import_list(
     tag: Annotated[Tags, Query(description="that everybody in the list gets besides")] = [],  # noqa: B006
 ) -> ImportShown:
     """Take in a list of any size: a CSV file, or a JSON object on each line. Whoever is known by phone is added to."""
-    content_type = request.headers.get("content-type", "")
     reading = Reading(_country(default_country), name_column, tags_column, _clean_tags(tag))
     async with _rows_of(request, reading, phone_column) as rows:
         done = await import_contacts(resources.engine, business_id, rows)
-    is_json = not (is_csv(content_type) or is_lines(content_type))
+    is_json = media_type_of(request) not in {CSV, *JSON_LINES}
     _refuse_nobody(done, "/contacts/{}" if is_json else "line {}", 1 if is_json else 0)
     return ImportShown.model_validate(done, from_attributes=True)
 
@@ -231,11 +228,11 @@ async def _tell(
 @asynccontextmanager
 async def _rows_of(request: Request, reading: Reading, phone_column: str | None) -> AsyncIterator[Iterator[ContactRow]]:
     """The list that a request brings. It has come in whole before it is given out."""
-    content_type = request.headers.get("content-type", "")
-    if is_csv(content_type):
+    media_type = media_type_of(request)
+    if media_type == CSV:
         async with spooled(request) as file:
             yield _of_csv(await asyncio.to_thread(opened, file, phone_column), reading)
-    elif is_lines(content_type):
+    elif media_type in JSON_LINES:
         async with spooled(request) as file:
             yield people_of_lines(file, reading)
     else:

@@ -1,9 +1,8 @@
 """Audiences over HTTP: how many one is, and those that are saved under a name."""
 
 from http import HTTPStatus
-from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models.audiences import (
@@ -16,6 +15,7 @@ from server.api_models.audiences import (
 )
 from server.cursors import page, read_cursor
 from server.domain.errors import BadInput
+from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import segments, snapshots
 from server.web_resources import BusinessId, Transaction
@@ -24,7 +24,6 @@ _usual = responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTT
 router = APIRouter(prefix="/segments", tags=["Segments"], responses=_usual)
 audiences = APIRouter(prefix="/audiences", tags=["Segments"], responses=_usual)
 
-Id = Annotated[int, Path(ge=1, lt=2**63)]
 _gone = responses(HTTPStatus.NOT_FOUND)
 _taken = responses(HTTPStatus.CONFLICT)
 
@@ -45,8 +44,8 @@ async def count_audience(wanted: CountRequest, connection: Transaction, business
 async def list_segments(
     connection: Transaction,
     business_id: BusinessId,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> SegmentPage:
     """The segments of the business, in the order in which they were made."""
     found = await segments.page(connection, business_id, after_id=read_cursor(cursor) or 0, limit=limit + 1)

@@ -1,12 +1,13 @@
 """Templates over HTTP: what WhatsApp has approved, as it was last synced."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from server.cursors import page, read_cursor
+from server.parameters import Cursor, Limit
 from server.problems import responses
 from server.services import channels, templates
 from server.web_resources import BusinessId, Resources, Transaction
@@ -46,8 +47,8 @@ class SyncedShown(BaseModel):
 async def list_templates(
     connection: Transaction,
     business_id: BusinessId,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
 ) -> TemplatePage:
     """The templates of the business, in the order in which they were first synced."""
     after_id = read_cursor(cursor) or 0

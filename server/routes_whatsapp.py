@@ -1,30 +1,27 @@
 """Broadcasts over HTTP: make, fill, start, pause, resume, cancel, look at. Translates; decides nothing."""
 
 import asyncio
-import csv
-import io
 import json
-from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import redis
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequest
-from server.api_models.recipients import RecipientPage, RetryRequest
+from server.api_models.recipients import RetryRequest
 from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
-from server.domain.errors import BadInput, NotFound
+from server.domain.errors import BadInput
 from server.domain.phones import normalise
-from server.domain.states import FINAL, Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
+from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
+from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import (
     billing,
@@ -40,7 +37,7 @@ from server.services import (
 )
 from server.services.broadcasts import NO_REASON, Why
 from server.services.preflight import Outside
-from server.uploads import people_of, refuse_nobody, rows_of
+from server.uploads import refuse_nobody, rows_of
 from server.web_resources import BusinessId, Resources, Transaction, WebResources
 
 EVENT_EVERY_SECONDS: Final = 1.0
@@ -53,10 +50,6 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 _log = get_logger(__name__)
-
-Id = Annotated[int, Path(ge=1, lt=2**63)]
-Limit = Annotated[int, Query(ge=1, le=500)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 
 
 class _CsvResponse(StreamingResponse):
@@ -132,49 +125,6 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
         scheduled_at=wanted.scheduled_at,
         audience=None if wanted.audience is None else wanted.audience.audience(),
     )
-
-
-@router.post(
-    "/{broadcast_id}/recipients",
-    status_code=HTTPStatus.ACCEPTED,
-    responses=_moved,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["recipients"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "recipients": {
-                                "type": "array",
-                                "minItems": 1,
-                                "items": {"$ref": "#/components/schemas/Recipient"},
-                            }
-                        },
-                    }
-                },
-                "text/csv": {"schema": {"type": "string"}, "example": "phone,first_name\n+972501234567,Dana\n"},
-            },
-        }
-    },
-)
-async def add_recipients(
-    broadcast_id: Id,
-    request: Request,
-    resources: Resources,
-    business_id: BusinessId,
-    phone_column: Annotated[str | None, Query(max_length=200, description="of a CSV file")] = None,
-) -> Broadcast:
-    """Add people to a draft: JSON, or a CSV file of any size as text/csv."""
-    async with resources.engine.connect() as connection:
-        await _shown(connection, business_id, broadcast_id)
-    async with people_of(request, phone_column) as people, resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people), people)
-        return await _shown(connection, business_id, broadcast_id)
 
 
 # --- steer
@@ -292,67 +242,6 @@ async def show_broadcast(broadcast_id: Id, connection: Transaction, business_id:
     return await _shown(connection, business_id, broadcast_id)
 
 
-@router.get("/{broadcast_id}/recipients", responses=_gone)
-async def list_recipients(
-    broadcast_id: Id,
-    connection: Transaction,
-    business_id: BusinessId,
-    status: RecipientStatus | None = None,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-) -> RecipientPage:
-    """Who got it, who did not, and why."""
-    await _shown(connection, business_id, broadcast_id)
-    after_id = read_cursor(cursor) or 0
-    found = await recipients.page(connection, broadcast_id, status=status, after_id=after_id, limit=limit + 1)
-    return RecipientPage.model_validate(page(found, limit))
-
-
-@router.get("/{broadcast_id}/recipients.csv", responses=_gone, response_class=_CsvResponse)
-async def export_recipients(
-    broadcast_id: Id, resources: Resources, business_id: BusinessId, status: RecipientStatus | None = None
-) -> StreamingResponse:
-    """Everybody as CSV, streamed."""
-    async with resources.engine.connect() as connection:
-        await _shown(connection, business_id, broadcast_id)
-    headers = {"Content-Disposition": f'attachment; filename="broadcast-{broadcast_id}.csv"'}
-    return _CsvResponse(_csv(resources, broadcast_id, status), headers=headers)
-
-
-_EXPORT_PAGE: Final = 5_000
-_CSV_COLUMNS: Final = (
-    "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "sent_at", "delivered_at",
-    "read_at", "failed_at",
-)  # fmt: skip
-
-
-async def _csv(resources: WebResources, broadcast_id: int, status: str | None) -> AsyncIterator[str]:
-    """A page at a time, each read on its own: a slow reader holds no connection and no old rows."""
-    yield _csv_lines([_CSV_COLUMNS])
-    after_id = 0
-    while True:
-        async with resources.engine.connect() as connection:
-            people = await recipients.page(
-                connection, broadcast_id, status=status, after_id=after_id, limit=_EXPORT_PAGE
-            )
-        if not people:
-            return
-        yield _csv_lines([person[column] for column in _CSV_COLUMNS] for person in people)
-        after_id = people[-1]["id"]
-
-
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows([_csv_field(value) for value in row] for row in rows)
-    return buffer.getvalue()
-
-
-def _csv_field(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return value
-
-
 @router.get("/{broadcast_id}/history", responses=_gone)
 async def show_history(
     broadcast_id: Id, connection: Transaction, business_id: BusinessId, limit: Limit = 50, cursor: Cursor = None
@@ -399,37 +288,6 @@ async def preview_message(
     body = plan.render(person["phone"], person["variables"], f"b{broadcast_id}:r{person['id']}")
     message: dict[str, Any] = json.loads(body)
     return message
-
-
-@router.get("/{broadcast_id}/events", responses=_gone, response_class=_EventResponse)
-async def follow_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StreamingResponse:
-    """Server-sent events: `progress` with the broadcast while it changes, and a last one when it ends."""
-    async with resources.engine.connect() as connection:
-        await _shown(connection, business_id, broadcast_id)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return _EventResponse(_events(resources, business_id, broadcast_id), headers=headers)
-
-
-async def _events(resources: WebResources, business_id: int, broadcast_id: int) -> AsyncIterator[str]:
-    said, number, silent_seconds = "", 0, 0.0
-    while True:
-        try:
-            async with resources.engine.connect() as connection:
-                broadcast = await _shown(connection, business_id, broadcast_id)
-        except (NotFound, SQLAlchemyError):
-            return  # the client asks again, as event streams do, and is told what is wrong
-        shown = broadcast.model_dump_json(exclude={"eta"})
-        if shown != said:
-            said, silent_seconds = shown, 0.0
-            number += 1
-            yield f"id: {number}\nevent: progress\ndata: {broadcast.model_dump_json()}\n\n"
-            if broadcast.status in FINAL:
-                return
-        elif silent_seconds >= KEEP_ALIVE_SECONDS:
-            silent_seconds = 0.0
-            yield ": still here\n\n"
-        await asyncio.sleep(EVENT_EVERY_SECONDS)
-        silent_seconds += EVENT_EVERY_SECONDS
 
 
 async def _shown(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:

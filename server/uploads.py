@@ -1,4 +1,4 @@
-"""Lists of people as a request brings them: JSON, or a CSV file of any size that goes by way of the disk."""
+"""Lists of people as a request brings them: JSON, or a file of any size (CSV, JSON lines) by way of the disk."""
 
 import asyncio
 import errno
@@ -16,40 +16,49 @@ from server.api_models.recipients import Recipient, Recipients
 from server.domain.errors import BadInput, Problem, StorageFull
 from server.services.audiences import Loaded
 from server.services.csv_lists import CsvList, Row
+from server.services.json_lines import JsonLines
 
 _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_LINES: Final = frozenset(
-    ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
-)
 _OPTION: Final = "--phone-column"
 
+CSV: Final = "text/csv"
+JSON_LINES: Final = frozenset(
+    ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+)
 
-def is_csv(content_type: str) -> bool:
-    """Whether a body of this media type is a CSV file, whatever its parameters."""
-    return _media_type(content_type) == "text/csv"
+List = CsvList | JsonLines | Iterable[Row]
 
 
-def is_lines(content_type: str) -> bool:
-    """Whether a body of this media type has a JSON object on each line."""
-    return _media_type(content_type) in _LINES
+def is_streamed(content_type: str) -> bool:
+    """Whether a body of this media type may be of any size: a CSV file, or JSON lines."""
+    return _media_type(content_type) in {CSV, *JSON_LINES}
 
 
 def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def media_type_of(request: Request) -> str:
+    """What a body is said to be, without parameters."""
+    return _media_type(request.headers.get("content-type", ""))
+
+
 @asynccontextmanager
-async def people_of(request: Request, phone_column: str | None) -> AsyncIterator[CsvList | Iterable[Row]]:
+async def people_of(request: Request, phone_column: str | None) -> AsyncIterator[List]:
     """The list that a request brings. It has come in whole before it is given out, so that a slow client holds nothing.
 
     phone_column: which column of a CSV file holds the numbers, where its name does not say so.
     Raises `BadInput` or `RequestValidationError` where it is no such list, `StorageFull` where the disk cannot take it.
     """
-    if not is_csv(request.headers.get("content-type", "")):
+    media_type = media_type_of(request)
+    if media_type != CSV and media_type not in JSON_LINES:
         yield rows_of(_parsed(await request.body()))
         return
     async with spooled(request) as file:
-        yield await asyncio.to_thread(opened, file, phone_column)
+        if media_type == CSV:
+            yield await asyncio.to_thread(opened, file, phone_column)
+        else:
+            yield JsonLines(io.BufferedReader(file))
 
 
 @asynccontextmanager
@@ -71,12 +80,12 @@ def rows_of(people: Sequence[Recipient]) -> Iterator[Row]:
         yield Row(number, person.phone, variables)
 
 
-def refuse_nobody(loaded: Loaded, people: CsvList | Iterable[Row]) -> None:
+def refuse_nobody(loaded: Loaded, people: List) -> None:
     """Raises `BadInput` for a list without one good row: it is refused as a whole, and nothing of it stays."""
     if loaded.accepted_count:
         return
-    where = "line {}" if isinstance(people, CsvList) else "/recipients/{}"
-    before = 0 if isinstance(people, CsvList) else 1
+    is_file = isinstance(people, CsvList | JsonLines)
+    where, before = ("line {}", 0) if is_file else ("/recipients/{}", 1)
     problems = [Problem(where.format(item["row"] - before), item["reason"]) for item in loaded.rejected]
     raise BadInput("Nobody in this list can be sent to.", problems=problems)
 

@@ -15,6 +15,7 @@ from server.jobs.queues import HintQueue
 from server.secrets import Vault
 from server.services import accounts
 from server.services.preflight import Lookout
+from server.services.progress import ProgressHub
 
 _bearer = HTTPBearer(auto_error=False, description="An API key, `clr_…`, of `clarion init` or `clarion api-key create`")
 
@@ -28,6 +29,7 @@ class WebResources:
     queue: HintQueue
     redis: redis.Redis
     vault: Vault
+    progress: ProgressHub
 
     @property
     def lookout(self) -> Lookout:

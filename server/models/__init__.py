@@ -12,6 +12,7 @@ from server.models.broadcasts import (
 from server.models.businesses import ApiKey, Business, User
 from server.models.channels import Channel, Template
 from server.models.contacts import Contact, Segment
+from server.models.test_messages import TestMessage
 from server.models.webhooks import (
     AccountUpdate,
     ConsentChange,
@@ -37,6 +38,7 @@ __all__ = [
     "Segment",
     "Suppression",
     "Template",
+    "TestMessage",
     "User",
     "WebhookBody",
     "WebhookOddity",

@@ -25,9 +25,9 @@ from server.domain.contacts import (
 )
 from server.domain.errors import BadInput
 from server.domain.phones import normalise
-from server.services.csv_lists import CsvList, Row, open_csv
+from server.services.csv_lists import TOO_LONG, CsvList, Row, open_csv
+from server.services.json_lines import lines_of
 
-LONGEST_LINE: Final = 1_000_000
 LONGEST_SOURCE: Final = 200
 LONGEST_NOTE: Final = 2_000
 IN_A_FILE: Final = "in a list that was imported"
@@ -124,16 +124,8 @@ def open_contacts(source: str, phone_column: str | None, reading: Reading) -> It
 
 def people_of_lines(stream: io.RawIOBase, reading: Reading) -> Iterator[ContactRow]:
     """Everybody in a file with a JSON object on each line: `{"phone": …, "tags": […], "city": "Haifa"}`."""
-    lines = io.BufferedReader(stream)
-    number = 0
-    while line := lines.readline(LONGEST_LINE):
-        number += 1
-        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-            while (more := lines.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
-                pass
-            yield ContactRow(number, "", "it is longer than a megabyte")
-        elif line.strip():
-            yield _of_line(number, line, reading)
+    for number, line in lines_of(io.BufferedReader(stream)):
+        yield ContactRow(number, "", TOO_LONG) if line is None else _of_line(number, line, reading)
 
 
 def people_of_objects(people: Sequence[Mapping[str, Any]], reading: Reading) -> Iterator[ContactRow]:

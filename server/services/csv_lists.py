@@ -49,7 +49,7 @@ _NOT_CSV: Final = (
 )
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
 _NUL = "\x00"
-_TOO_LONG: Final = "it is longer than a megabyte"
+TOO_LONG: Final = "it is longer than a megabyte"
 _TOO_LONG_MARK: Final = "\x00\x00\n"
 _UNREADABLE: Final = re.compile("[\x00\udc80-\udcff]")
 _LOOKS_LIKE_A_NUMBER: Final = re.compile(r"\+?\d[\d ()-]{6,}")
@@ -213,7 +213,7 @@ class _Lines:
         if unreadable is None:
             return None
         if line == _TOO_LONG_MARK:
-            return _TOO_LONG
+            return TOO_LONG
         return "it has a NUL character" if unreadable[0] == _NUL else f"it cannot be read as {self._encoding}"
 
 

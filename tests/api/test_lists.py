@@ -1,11 +1,14 @@
 """Lists of people as files: of any size, from slow clients and from clients that go away."""
 
+import csv
 import http.client
+import io
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.api.conftest import Answer, Api, an_order
+from tests.support.engine import Engine
 
 # More than the web process has connections to the database.
 MANY = 25
@@ -41,9 +44,9 @@ def path(api: Api) -> str:
     return f"/broadcasts/{api.post('/broadcasts', an_order(start=False, default_country='IL')).json['id']}/recipients"
 
 
-def upload(api: Api, path: str, csv: str, query: str = "") -> Answer:
+def upload(api: Api, path: str, text: str, query: str = "") -> Answer:
     """A whole file at once."""
-    return api.call("POST", f"/api/whatsapp{path}{query}", csv.encode(), content_type="text/csv")
+    return api.call("POST", f"/api/whatsapp{path}{query}", text.encode(), content_type="text/csv")
 
 
 def test_clients_that_are_slow_to_send_their_file_keep_nobody_else_waiting(api: Api, path: str) -> None:
@@ -104,3 +107,30 @@ def test_numbers_and_nulls_of_a_list_stop_nobody_else(api: Api, path: str) -> No
 def test_only_a_list_may_be_larger_than_other_bodies(api: Api) -> None:
     large = b"x" * (33 * 1024 * 1024)
     assert api.call("POST", "/api/whatsapp/broadcasts", large, content_type="text/csv").status == 413
+
+
+def test_json_lines_are_taken_in_and_bad_ones_come_back_with_their_line(api: Api, path: str) -> None:
+    good = '{"phone": "0521111111", "variables": {"first_name": "Dana", "order_id": 7}}'
+    answer = api.call(
+        "POST", f"/api/whatsapp{path}", f"{good}\nnonsense\n{good}\n".encode(), content_type="application/x-ndjson"
+    )
+    assert answer.status == 202
+    assert answer.json["total_recipients"] == 2
+    assert [(item["row"], item["phone"]) for item in answer.json["rejected"]] == [(2, ""), (3, "0521111111")]
+    assert answer.json["rejected"][1]["reason"] == "duplicate"
+
+
+def test_json_lines_without_one_good_line_are_refused_by_line(api: Api, path: str) -> None:
+    answer = api.call("POST", f"/api/whatsapp{path}", b"nonsense\n", content_type="application/x-ndjson")
+    assert answer.status == 422
+    assert answer.json["errors"][0]["pointer"] == "line 1"
+
+
+def test_a_text_that_a_spreadsheet_would_run_is_exported_as_a_text(api: Api, clarion: Engine, path: str) -> None:
+    formula = '=HYPERLINK("http://evil.example")'
+    clarion.execute(
+        "UPDATE whatsapp_broadcast_recipients SET status = 'failed', error_message = %(text)s, error_code = -1",
+        text=formula,
+    )
+    row = next(csv.DictReader(io.StringIO(api.get(f"{path}.csv").body.decode())))
+    assert (row["phone"], row["error_message"], row["error_code"]) == ("+972501234567", f"'{formula}", "-1")

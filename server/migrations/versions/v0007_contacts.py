@@ -6,7 +6,7 @@ Revision: 0007
 from alembic import op
 
 revision = "0007"
-down_revision = "0002"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
