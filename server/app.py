@@ -15,11 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server import (
     problems,
     routes_channels,
+    routes_contacts,
     routes_events,
     routes_health,
     routes_plans,
     routes_rates,
     routes_recipients,
+    routes_segments,
     routes_templates,
     routes_tests,
     routes_webhooks,
@@ -95,6 +97,10 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_tests.router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
+    api.include_router(routes_contacts.router)
+    api.include_router(routes_contacts.people)
+    api.include_router(routes_segments.router)
+    api.include_router(routes_segments.audiences)
     app.include_router(api)
     app.include_router(routes_health.router)
     app.router.routes.extend(routes_webhooks.routes)
@@ -154,7 +160,7 @@ def _route_of(scope: Scope) -> str:
 
 
 def _limit_of(scope: Scope) -> float:
-    """Bytes of a body. A list of recipients as a file is streamed to disk and may be of any size."""
-    is_list = scope["method"] == "POST" and scope["path"].endswith("/recipients")
+    """Bytes of a body. A list of people as a file is streamed to disk and may be of any size."""
+    is_list = scope["method"] == "POST" and scope["path"].endswith(("/recipients", "/contacts/import"))
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
     return float("inf") if is_list and is_streamed(content_type) else LARGEST_BODY_BYTES

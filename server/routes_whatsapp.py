@@ -126,6 +126,7 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
         scheduled_at=wanted.scheduled_at,
         canary=wanted.bounds(),
         spread_over_days=wanted.spread_over_days,
+        audience=None if wanted.audience is None else wanted.audience.audience(),
     )
 
 

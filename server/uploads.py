@@ -22,7 +22,9 @@ _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _OPTION: Final = "--phone-column"
 
 CSV: Final = "text/csv"
-JSON_LINES: Final = frozenset(("application/x-ndjson", "application/jsonl", "application/x-jsonlines"))
+JSON_LINES: Final = frozenset(
+    ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+)
 
 List = CsvList | JsonLines | Iterable[Row]
 
@@ -36,6 +38,11 @@ def _media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
+def media_type_of(request: Request) -> str:
+    """What a body is said to be, without parameters."""
+    return _media_type(request.headers.get("content-type", ""))
+
+
 @asynccontextmanager
 async def people_of(request: Request, phone_column: str | None) -> AsyncIterator[List]:
     """The list that a request brings. It has come in whole before it is given out, so that a slow client holds nothing.
@@ -43,17 +50,27 @@ async def people_of(request: Request, phone_column: str | None) -> AsyncIterator
     phone_column: which column of a CSV file holds the numbers, where its name does not say so.
     Raises `BadInput` or `RequestValidationError` where it is no such list, `StorageFull` where the disk cannot take it.
     """
-    media_type = _media_type(request.headers.get("content-type", ""))
+    media_type = media_type_of(request)
     if media_type != CSV and media_type not in JSON_LINES:
         yield rows_of(_parsed(await request.body()))
         return
+    async with spooled(request) as file:
+        if media_type == CSV:
+            yield await asyncio.to_thread(opened, file, phone_column)
+        else:
+            yield JsonLines(io.BufferedReader(file))
+
+
+@asynccontextmanager
+async def spooled(request: Request) -> AsyncIterator[io.FileIO]:
+    """The body of a request as a file on disk, of any size; it is there in whole, and read from its beginning.
+
+    Raises `BadInput` where it broke off, `StorageFull` where the disk cannot take it.
+    """
     with tempfile.TemporaryFile(buffering=0) as file:
         await _spool(request, file)
-        if media_type == CSV:
-            yield await asyncio.to_thread(_opened, file, phone_column)
-        else:
-            file.seek(0)
-            yield JsonLines(io.BufferedReader(file))
+        file.seek(0)
+        yield file
 
 
 def rows_of(people: Sequence[Recipient]) -> Iterator[Row]:
@@ -99,8 +116,8 @@ def _write(file: io.FileIO, piece: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _opened(file: io.FileIO, phone_column: str | None) -> CsvList:
-    file.seek(0)
+def opened(file: io.FileIO, phone_column: str | None) -> CsvList:
+    """A CSV file as a list of people. Raises `BadInput` in the words of a query."""
     try:
         return CsvList(file, "The list", phone_column)
     except BadInput as error:

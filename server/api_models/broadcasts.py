@@ -4,6 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from server.api_models.audiences import AudienceRequest
 from server.api_models.messages import TemplateMessage, TextMessage
 from server.api_models.recipients import People, Rejected
 from server.api_models.shared import Instant, Name, Strict, country, within_the_calendar
@@ -45,6 +46,9 @@ class BroadcastRequest(Strict):
     template: TemplateMessage | None = None
     text: TextMessage | None = None
     recipients: People = Field(default=[])
+    audience: Annotated[AudienceRequest | None, Field(description="in place of recipients; taken when it starts")] = (
+        None
+    )
     default_country: Annotated[str | None, AfterValidator(lambda code: code and country(code))] = None
     rate_limit: Annotated[int | None, Field(ge=1, le=1_000_000, description="messages per second")] = None
     scheduled_at: Annotated[AwareDatetime, AfterValidator(within_the_calendar)] | None = None
@@ -56,6 +60,8 @@ class BroadcastRequest(Strict):
     def _one_message(self) -> Self:
         if (self.template is None) == (self.text is None):
             raise ValueError("A broadcast has either a template or a text.")
+        if self.recipients and self.audience is not None:
+            raise ValueError("A broadcast has either recipients or an audience.")
         return self
 
     def bounds(self) -> Bounds | None:
@@ -110,6 +116,7 @@ class Broadcast(BaseModel):
                 "canary": {"failed_percent": 5, "opted_out_percent": 2, "wait_minutes": 15},
                 "canary_judged_at": "2026-11-25T09:00:03Z",
                 "spread_over_days": False,
+                "audience": None,
             }
         }
     )
@@ -146,6 +153,7 @@ class Broadcast(BaseModel):
     canary: Canary | None
     canary_judged_at: Instant | None
     spread_over_days: bool
+    audience: dict[str, Any] | None
 
 
 class StoppedBroadcast(Broadcast):

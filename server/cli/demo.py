@@ -1,10 +1,11 @@
-"""The demo of `clarion up --demo`: a business, a number, templates, and ten thousand people to send to."""
+"""The demo of `clarion up --demo`: a business, a number, templates, contacts, and ten thousand people to send to."""
 
 import asyncio
 import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +18,15 @@ from server.domain.errors import BadInput
 from server.domain.states import FINAL, Actor, BroadcastStatus
 from server.services import accounts, broadcast_json, channels, drafts, templates
 from server.services.channels import NewChannel
+from server.services.contact_imports import import_contacts
+from server.services.contact_lists import ContactRow
 from server.services.csv_lists import Row
 from server.services.preflight import Lookout, Outside
 
 BUSINESS: Final = "Demo"
 EMAIL: Final = "demo@clarion.example"
 PEOPLE: Final = 10_000
+CONTACTS: Final = 500
 RATE: Final = 80
 PHONE_NUMBER_ID: Final = "106540352242922"
 WABA_ID: Final = "102290129340398"
@@ -36,6 +40,7 @@ MESSAGE: Final[dict[str, Any]] = {
         "variables": {"1": "{{first_name}}", "2": "{{order_id}}"},
     }
 }
+_PLACES: Final = (("north", "Haifa"), ("centre", "Tel Aviv"), ("south", "Beer Sheva"))
 _FIRST_NAMES: Final = ("Dana", "Noam", "Maya", "Omar", "Layla", "Yael", "Adam", "Rivka", "Amir", "Tamar")
 
 
@@ -79,6 +84,7 @@ async def _prepare(database_url: str, known: Access | None, secret: str) -> tupl
             business_id = await accounts.find_business(connection, BUSINESS)
             senders = await channels.senders(connection, vault(settings()), business_id)
             await templates.sync_all(connection, settings(), business_id, senders)
+        await import_contacts(engine, business_id, _contacts())
         outside = await Lookout(engine, settings(), vault(settings())).of_message(business_id, None, MESSAGE)
         async with engine.begin() as connection:
             return access, await _broadcast(connection, business_id, outside)
@@ -116,6 +122,14 @@ async def _broadcast(connection: AsyncConnection, business_id: int, outside: Out
         outside=outside,
     )
     return broadcast_id
+
+
+def _contacts() -> Iterator[ContactRow]:
+    """The first few of the people, with tags and a city to choose by."""
+    for row in islice(_people(), CONTACTS):
+        tags = [_PLACES[row.number % len(_PLACES)][0], *(["vip"] if row.number % 10 == 0 else [])]
+        attributes = {**row.variables, "city": _PLACES[row.number % len(_PLACES)][1]}
+        yield ContactRow(row.number, row.phone, name=row.variables["first_name"], tags=tags, attributes=attributes)
 
 
 def _people() -> Iterator[Row]:

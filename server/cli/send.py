@@ -1,7 +1,6 @@
 """`clarion send`: the main job. A file becomes delivered messages, watched to the end."""
 
 import asyncio
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,28 +10,31 @@ import typer
 
 from server.cli.crew import Crew, crew
 from server.cli.environment import environment, say_data_folder
-from server.cli.output import answer_json, counted, is_terminal, say, stderr
+from server.cli.lists import clean_tags, country_code, reading_progress, say_rejected
+from server.cli.output import answer_json, counted, is_terminal, say
 from server.config import settings
 from server.database import async_engine, database_errors
 from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
 from server.domain.states import Actor
 
 if TYPE_CHECKING:
+    from server.domain.audience import Audience
     from server.domain.preflight import Report
-    from server.services.audiences import Loaded, LoadProgress
+    from server.services.audiences import Loaded
     from server.services.csv_lists import CsvList
     from server.services.drafts import NewBroadcast
     from server.services.preflight import Outside
 
-SHOWN_REJECTED = 10
-SAY_EVERY_SECONDS = 0.5
-
 
 def send(
-    file: Annotated[str, typer.Argument(metavar="FILE.csv", help="The list; - reads standard input.")],
     business: Annotated[str, typer.Option(help="Name of the business.")],
     template: Annotated[str, typer.Option(help="Name of the template.")],
     language: Annotated[str, typer.Option(metavar="CODE", help="Its language, such as en_US.")],
+    file: Annotated[str | None, typer.Argument(metavar="FILE.csv", help="The list; - reads standard input.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="To contacts with this tag, in place of a file; may be given twice.")
+    ] = None,
+    not_tag: Annotated[list[str] | None, typer.Option(help="But not to those with this one.")] = None,
     var: Annotated[
         list[str] | None,
         typer.Option(metavar="N=COLUMN", help="Which column fills a variable; or a text with {{column}}."),
@@ -58,7 +60,7 @@ def send(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Off a terminal nobody is asked.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The broadcast as JSON, on the last line of stdout.")] = False,
 ) -> None:
-    """Send a template to everybody in a CSV file, to nobody twice, and watch it go.
+    """Send a template to everybody in a CSV file, or to contacts by their tags, to nobody twice, and watch it go.
 
     Each call is a broadcast of its own: sending the same file again reaches the same people again.
     """
@@ -66,16 +68,18 @@ def send(
     from server.services.csv_lists import open_csv
     from server.services.drafts import NewBroadcast
 
+    audience = _audience(file, tag or [], not_tag or [])
     new = NewBroadcast(
-        name=name or ("Standard input" if file == "-" else Path(file).stem),
+        name=name or _name(file, audience),
         message={"template": _template(template, language, var or [], header, button or [])},
         channel_id=channel,
-        default_country=_country(country),
+        default_country=country_code(country),
         rate_limit=rate,
         canary=Bounds() if canary else None,
         spread_over_days=spread_over_days,
+        audience=audience,
     )
-    people = open_csv(file, phone_column)
+    people = None if file is None else open_csv(file, phone_column)
     configuration = settings()  # before the environment of this command hides whose servers it uses
     with ExitStack() as stack:
         found = stack.enter_context(environment())
@@ -99,17 +103,18 @@ def send(
 
 
 def _send(
-    database_url: str, redis_url: str, business: str, new: "NewBroadcast", people: "CsvList", *, ask: bool
+    database_url: str, redis_url: str, business: str, new: "NewBroadcast", people: "CsvList | None", *, ask: bool
 ) -> dict[str, Any] | None:
     """Read the list, say what will happen, ask, start. None: the person said no, and the draft is gone."""
     from server.cli.preflight import say_or_refuse
 
     with database_errors():
         shown, loaded, outside, found = asyncio.run(_load(database_url, business, new, people))
-        _say_what_will_happen(loaded, new)
+        people_count = found.recipients if loaded is None else loaded.accepted_count
+        _say_what_will_happen(loaded, people_count, new)
         with _forgotten_unless_started(database_url, shown["id"]):
             say_or_refuse(found)
-            if ask and not _is_wanted(loaded.accepted_count):
+            if ask and not _is_wanted(people_count):
                 asyncio.run(_forget(database_url, shown["id"]))
                 return None
             shown = asyncio.run(_start(database_url, shown["id"], outside))
@@ -126,9 +131,9 @@ def _is_wanted(people_count: int) -> bool:
 
 
 async def _load(
-    database_url: str, business: str, new: "NewBroadcast", people: "CsvList"
-) -> "tuple[dict[str, Any], Loaded, Outside, Report]":
-    """The draft, what became of the list, and its pre-flight: one transaction, or nothing."""
+    database_url: str, business: str, new: "NewBroadcast", people: "CsvList | None"
+) -> "tuple[dict[str, Any], Loaded | None, Outside, Report]":
+    """The draft, what became of the list (of an audience there is none yet), and its pre-flight: one transaction."""
     from server.cli.preflight import asking
     from server.services import accounts, broadcast_json, drafts, preflight
 
@@ -139,28 +144,15 @@ async def _load(
         # WhatsApp answers while the list is read.
         answer = await stack.enter_async_context(asking(engine, business_id, new))
         broadcast_id = await drafts.create(connection, business_id, new)
-        loaded = await drafts.add_recipients(connection, broadcast_id, people, _progress())
-        if not loaded.accepted_count:
-            _say_rejected(loaded)
+        loaded = None
+        if people is not None:
+            loaded = await drafts.add_recipients(connection, broadcast_id, people, reading_progress())
+        if loaded is not None and not loaded.accepted_count:
+            say_rejected(loaded)
             raise BadInput("Nobody in this list can be sent to.")
         shown = await broadcast_json.show(connection, business_id, broadcast_id)
         outside = await answer
         return shown, loaded, outside, await preflight.inspect(connection, broadcast_id, outside)
-
-
-def _progress() -> "Any":
-    """Say how far the reading is, on one line that is written over."""
-    began = said = time.monotonic()
-
-    def say_progress(progress: "LoadProgress") -> None:
-        nonlocal said
-        now = time.monotonic()
-        if stderr.is_terminal and now - said >= SAY_EVERY_SECONDS:
-            said = now
-            per_second = progress.rows_count / (now - began)
-            stderr.print(f"Reading: {progress.rows_count:,} rows, {per_second:,.0f} a second", end="\r")
-
-    return say_progress
 
 
 @contextmanager
@@ -217,6 +209,28 @@ def _watch(database_url: str, shown: dict[str, Any], hired: Crew) -> dict[str, A
 # --- what is asked for
 
 
+def _audience(file: str | None, tags: list[str], not_tags: list[str]) -> "Audience | None":
+    """Whom of the contacts, where no file is given. Raises `BadInput` for both, or neither."""
+    from server.domain.audience import parse
+
+    if file is not None:
+        if tags or not_tags:
+            raise BadInput("Give either a file or --tag, not both.", pointer="--tag")
+        return None
+    if not tags:
+        raise BadInput("To whom? Give a CSV file, or --tag for contacts with that tag.", pointer="FILE.csv")
+    return parse({"tags": clean_tags(tags, "--tag"), "not_tags": clean_tags(not_tags, "--not-tag")})
+
+
+def _name(file: str | None, audience: "Audience | None") -> str:
+    """What a broadcast is called that nobody gave a name."""
+    from server.domain.audience import describe
+
+    if file is None:
+        return describe(audience).capitalize()[:200] if audience is not None else ""
+    return "Standard input" if file == "-" else Path(file).stem
+
+
 def _template(name: str, language: str, variables: list[str], header: str | None, buttons: list[str]) -> dict[str, Any]:
     template: dict[str, Any] = {
         "name": name,
@@ -243,36 +257,13 @@ def _value(text: str) -> str:
     return text if "{{" in text else f"{{{{{text}}}}}"
 
 
-def _country(code: str | None) -> str | None:
-    from server.domain.phones import is_country
-
-    if code is not None and not is_country(code.upper()):
-        raise BadInput(f'--country is "{code}"; it should be two letters, such as IL.', pointer="--country")
-    return code.upper() if code else None
-
-
 # --- what is said
 
 
-def _say_what_will_happen(loaded: "Loaded", new: "NewBroadcast") -> None:
-    people = counted(loaded.accepted_count, "person", "people")
-    say(f"{new.name}: {people}, template {new.message['template']['name']}.")
-    _say_rejected(loaded)
-
-
-def _say_rejected(loaded: "Loaded") -> None:
-    from server.domain.phones import NO_COUNTRY
-
-    if not loaded.rejected_count:
-        return
-    say(f"{loaded.rejected_count:,} of {counted(loaded.rows_count, 'row')} cannot be used:")
-    for rejected in loaded.rejected[:SHOWN_REJECTED]:
-        say(f"  line {rejected['row']}: {rejected['phone'] or '(no number)'}: {rejected['reason']}")
-    if loaded.rejected_count > SHOWN_REJECTED:
-        say(f"  and {loaded.rejected_count - SHOWN_REJECTED:,} more")
-    without_country = sum(rejected["reason"] == NO_COUNTRY for rejected in loaded.rejected)
-    if without_country * 2 > len(loaded.rejected):
-        say("Most of them lack a country code. If these are numbers of one country, name it: --country XX, such as IL.")
+def _say_what_will_happen(loaded: "Loaded | None", people_count: int, new: "NewBroadcast") -> None:
+    say(f"{new.name}: {counted(people_count, 'person', 'people')}, template {new.message['template']['name']}.")
+    if loaded is not None:
+        say_rejected(loaded)
 
 
 def _say_where_to_look(broadcast_id: int, redis_url: str) -> None:

@@ -8,6 +8,7 @@
         StateDoesNotAllow            a move that the broadcast's status rules out
         LimitReached                 too many of them in a while
         KeyReused                    an Idempotency-Key came again with another body
+        Taken                        something of that name or phone is there already, or is in use
       Denied                         the credentials are missing or wrong
       Unreachable                    something Clarion leans on is away
         DatabaseAway · QueueAway · ProviderAway · StorageFull
@@ -70,6 +71,10 @@ class LimitReached(NotNow):
 
 class KeyReused(NotNow):
     """An `Idempotency-Key` came again with another body."""
+
+
+class Taken(NotNow):
+    """Something of that name or phone is there already, or is in use."""
 
 
 class Denied(ClarionError):

@@ -115,6 +115,20 @@ class MessagePlan:
         )
 
 
+def columns_of(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns that a message names, as POST /broadcasts takes it: where it fits its template, those of its plan."""
+    if "text" in message:
+        texts = [str((message.get("text") or {}).get("body", ""))]
+    else:
+        template = message.get("template") or {}
+        header = template.get("header") or {}
+        texts = [str(value) for value in (template.get("variables") or {}).values()]
+        texts += [str(header["text"])] if header.get("text") else []
+        texts += [str(value) for kind in MEDIA for value in (header.get(kind) or {}).values()]
+        texts += [str(value) for value in (template.get("buttons") or {}).values()]
+    return tuple(dict.fromkeys(column for written in texts for column in Value.parse(written).columns))
+
+
 def plan_text(message: Mapping[str, Any]) -> MessagePlan:
     """A free text for people inside their 24-hour window: `{"text": {"body": "Hi {{first_name}}"}}`.
 

@@ -123,6 +123,30 @@ def of_people(recipients: int, opted_out_count: int) -> Iterator[Finding]:
         yield Finding(Level.INFO, Code.OPTED_OUT, detail)
 
 
+def of_audience(
+    who: str, contacts_count: int, opted_out_count: int, recipients: int, *, starts_later: bool
+) -> Iterator[Finding]:
+    """Whom of the contacts it goes to, counted now: those of the start may be others. who: in words, no full stop."""
+    if not recipients:
+        why = _why_nobody(contacts_count, opted_out_count)
+        if starts_later:
+            detail = f"{why} at present: {who}. Whoever is there when it starts gets it; if nobody is, it fails."
+            yield Finding(Level.WARNING, Code.NOBODY, detail, "/audience")
+        else:
+            yield Finding(Level.ERROR, Code.NOBODY, f"{why}: {who}.", "/audience")
+    elif opted_out_count:
+        detail = f"{_people(opted_out_count)} of the audience opted out and will get nothing."
+        yield Finding(Level.INFO, Code.OPTED_OUT, detail)
+
+
+def _why_nobody(contacts_count: int, opted_out_count: int) -> str:
+    if not contacts_count:
+        return "Nobody is in this audience"
+    if opted_out_count >= contacts_count:
+        return "Everybody in this audience has opted out"
+    return "Nobody in this audience has a value for everything that the message needs"
+
+
 def of_list(rejected_count: int, kept_reasons: Sequence[str]) -> Iterator[Finding]:
     """Rows that were left out. kept_reasons: of the first of them, as many as are kept."""
     duplicates_count = sum(reason == DUPLICATE for reason in kept_reasons)
@@ -147,7 +171,11 @@ class Lack:
     first_rows: tuple[int, ...]
 
 
-def of_values(lacks: Iterable[Lack], recipients: int) -> Iterator[Finding]:
+REFUSED: Final = "WhatsApp will refuse the message without it."
+LEFT_OUT: Final = "Whoever has none is left out."
+
+
+def of_values(lacks: Iterable[Lack], recipients: int, consequence: str = REFUSED) -> Iterator[Finding]:
     """Values that the message needs and people do not have. WhatsApp refuses an empty one (131008)."""
     for lack in lacks:
         is_everybody = lack.people_count >= recipients
@@ -155,7 +183,7 @@ def of_values(lacks: Iterable[Lack], recipients: int) -> Iterator[Finding]:
         value = f'{"a" if is_everybody else ""} value for "{lack.column}"'.strip()
         rows = f" (rows {', '.join(map(str, lack.first_rows))}{_more(lack)})" if lack.first_rows else ""
         level = Level.ERROR if is_everybody else Level.WARNING
-        detail = f"{who} {value}{rows}. WhatsApp will refuse the message without it."
+        detail = f"{who} {value}{rows}. {consequence}"
         yield Finding(level, Code.VALUE_MISSING, detail, "/recipients")
 
 

@@ -14,7 +14,8 @@ from rq.utils import now
 from server.jobs.queues import STEWARD, steward_queue
 from server.jobs.steward_job import process_steward_job
 
-ROUND_TIMEOUT_SECONDS: Final = 120
+# A round takes milliseconds, but for one that starts a broadcast to an audience of millions.
+ROUND_TIMEOUT_SECONDS: Final = 600
 # A round that nobody took for so long is not worth taking any more: the next asks the same.
 ROUND_TTL_SECONDS: Final = 30
 

@@ -11,6 +11,7 @@ from server.models.broadcasts import (
 )
 from server.models.businesses import ApiKey, Business, User
 from server.models.channels import Channel, Template
+from server.models.contacts import Contact, Segment
 from server.models.test_messages import TestMessage
 from server.models.webhooks import (
     AccountUpdate,
@@ -30,9 +31,11 @@ __all__ = [
     "Business",
     "Channel",
     "ConsentChange",
+    "Contact",
     "IdempotencyKey",
     "InboundMessage",
     "MessageStatus",
+    "Segment",
     "Suppression",
     "Template",
     "TestMessage",

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Integer, SmallInteger, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.models.base import Base
@@ -24,6 +25,8 @@ class WhatsAppBroadcast(Base):
     name: Mapped[str]
     message: Mapped[dict[str, Any]]  # {"template": {...}} or {"text": {...}}, as POST /broadcasts takes it
     default_country: Mapped[str | None]
+    # Whom of the contacts it takes when it starts; none: it has a list.
+    audience: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     retry_of: Mapped[int | None]  # the broadcast whose failed people this one goes to
     rate_limit: Mapped[int | None]  # messages per second; none: the channel's own
     canary: Mapped[dict[str, Any] | None]  # its bounds, as `domain/canary.py` has them; none: no canary

@@ -77,6 +77,8 @@ class ConsentChange(Base):
     wish: Mapped[str]
     source: Mapped[str]
     proof: Mapped[str | None]
+    ip: Mapped[str | None]  # where the person, or the request that told it, came from
+    note: Mapped[str | None]
     at: Mapped[datetime]
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 

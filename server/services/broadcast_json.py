@@ -19,7 +19,7 @@ _AS_THEY_ARE = (
     "id", "business_id", "name", "status", "pause_reason", "status_detail",
     "total_recipients", "processed_count", "sent_count", "delivered_count", "read_count", "failed_count",
     "cancelled_count", "skipped_count", "unknown_count", "replied_count", "cancel_requested",
-    "last_processed_recipient_id", "rate_limit", "rejected", "rejected_count", "canary", "spread_over_days",
+    "last_processed_recipient_id", "rate_limit", "rejected", "rejected_count", "canary", "spread_over_days", "audience",
 )  # fmt: skip
 _INSTANTS = ("resume_at", "created_at", "scheduled_at", "started_at", "completed_at", "canary_judged_at")
 

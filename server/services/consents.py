@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.wishes import Wish
 from server.services import suppressions
 
+_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('consents of ' || CAST(:business_id AS text), 0))")
+
 _ADD = text("""
     /* consents.add   Each wish once, however often it is told. */
-    INSERT INTO consent_changes (business_id, phone, wish, source, proof, at)
-    VALUES (:business_id, :phone, :wish, :source, :proof, :at)
+    INSERT INTO consent_changes (business_id, phone, wish, source, proof, at, ip, note)
+    VALUES (:business_id, :phone, :wish, :source, :proof, :at, :ip, :note)
         ON CONFLICT DO NOTHING RETURNING id
 """)
 
@@ -29,7 +31,10 @@ _IS_LATEST = text("""
 
 
 class WishTold(NamedTuple):
-    """A wish as it was told. source: in plain words. proof: the id of the message, where there is one."""
+    """A wish as it was told. source: in plain words. proof: the id of the message, where there is one.
+
+    ip: of the person, or of the request that told it. note: whatever else proves it.
+    """
 
     business_id: int
     phone: str
@@ -37,6 +42,16 @@ class WishTold(NamedTuple):
     source: str
     at: datetime
     proof: str | None = None
+    ip: str | None = None
+    note: str | None = None
+
+
+async def in_turn(connection: AsyncConnection, business_id: int) -> None:
+    """Let the wishes of one business be told one after the other: the latest must see the others.
+
+    Until the end of the transaction, and before any broadcast is locked.
+    """
+    await connection.execute(_IN_TURN, {"business_id": business_id})
 
 
 async def tell(connection: AsyncConnection, told: WishTold) -> bool:

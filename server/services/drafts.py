@@ -8,13 +8,14 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.audience import Audience
 from server.domain.canary import Bounds
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.messages import MessagePlan
 from server.domain.preflight import refuse_errors
 from server.domain.states import RULES, Actor, BroadcastStatus, Move
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
-from server.services import broadcasts, channels, messaging_limits, preflight, rates, templates
+from server.services import broadcasts, channels, messaging_limits, preflight, rates, segments, snapshots, templates
 from server.services.audiences import Loaded, LoadProgress, load_recipients
 from server.services.bulk_gate import BulkGate
 from server.services.csv_lists import CsvList, Row
@@ -25,7 +26,10 @@ OnProgress = Callable[[LoadProgress], None]
 
 @dataclass(frozen=True, slots=True)
 class NewBroadcast:
-    """What a person asks for, as POST /broadcasts takes it. rate_limit: messages per second, none for the number's."""
+    """What a person asks for, as POST /broadcasts takes it. rate_limit: messages per second, none for the number's.
+
+    audience: whom of the contacts it takes when it starts, in place of a list.
+    """
 
     name: str
     message: dict[str, Any]
@@ -35,12 +39,15 @@ class NewBroadcast:
     scheduled_at: datetime | None = None
     canary: Bounds | None = None
     spread_over_days: bool = False
+    audience: Audience | None = None
 
 
 async def create(connection: AsyncConnection, business_id: int, new: NewBroadcast) -> int:
     """A draft without recipients. Returns its id. Raises `BadInput` where template, variables or number do not fit."""
     channel_id = await channels.choose(connection, business_id, new.channel_id)
     await _plan(connection, business_id, channel_id, new.message)
+    if new.audience is not None:
+        await segments.resolve(connection, business_id, new.audience)
     values = {
         "business_id": business_id,
         "channel_id": channel_id,
@@ -51,6 +58,7 @@ async def create(connection: AsyncConnection, business_id: int, new: NewBroadcas
         "scheduled_at": new.scheduled_at,
         "canary": new.canary and asdict(new.canary),
         "spread_over_days": new.spread_over_days,
+        "audience": None if new.audience is None else new.audience.as_json(),
     }
     broadcast_id = await connection.scalar(insert(WhatsAppBroadcast).values(values).returning(WhatsAppBroadcast.id))
     return int(broadcast_id or 0)
@@ -76,6 +84,8 @@ async def add_recipients(
         raise NotFound(f"There is no broadcast {broadcast_id}.")
     if draft.status != BroadcastStatus.DRAFT:
         raise StateDoesNotAllow("take more recipients", draft.status)
+    if draft.audience is not None:
+        raise BadInput("This broadcast takes its people from the contacts and has no list.", pointer="/recipients")
     plan = await _plan(connection, draft.business_id, draft.channel_id, draft.message)
     if isinstance(rows, CsvList):
         _check_columns(plan, rows.columns)
@@ -117,6 +127,7 @@ async def start(
         return
     # The broadcast before the gate, as every run locks them.
     await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
+    await snapshots.take(connection, broadcast_id)
     await BulkGate(row.business_id).count_start(connection, starts_per_minute)
 
 

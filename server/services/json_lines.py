@@ -14,6 +14,19 @@ from server.services.csv_lists import LONGEST_LINE, TOO_LONG, Row
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
+def lines_of(stream: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """The lines that say something, each with its number from 1; None for one that is longer than a megabyte."""
+    number = 0
+    while line := stream.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
+            while (more := stream.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
+                pass
+            yield number, None
+        elif text := line.removeprefix(_BYTE_ORDER_MARK).strip():
+            yield number, text
+
+
 class _Person(msgspec.Struct, forbid_unknown_fields=True):
     """A line. Numbers are taken for their digits, and null is as if it were missing."""
 
@@ -29,14 +42,8 @@ class JsonLines:
         self._decode = msgspec.json.Decoder(_Person).decode
 
     def __iter__(self) -> Iterator[Row]:
-        number = 0
-        while line := self._lines.readline(LONGEST_LINE):
-            number += 1
-            if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
-                self._pass_over()
-                yield Row(number, "", {}, TOO_LONG)
-            elif text := line.removeprefix(_BYTE_ORDER_MARK).strip():
-                yield self._row(number, text)
+        for number, line in lines_of(self._lines):
+            yield Row(number, "", {}, TOO_LONG) if line is None else self._row(number, line)
 
     def _row(self, number: int, line: bytes) -> Row:
         try:
@@ -47,10 +54,6 @@ class JsonLines:
         if any("\x00" in text for pair in variables.items() for text in pair):
             return Row(number, str(person.phone), {}, "it has a NUL character")
         return Row(number, str(person.phone), variables)
-
-    def _pass_over(self) -> None:
-        while (more := self._lines.readline(LONGEST_LINE)) and not more.endswith(b"\n"):
-            pass
 
 
 def _in_words(error: Exception) -> str:

@@ -18,11 +18,13 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.config import Settings
+from server.domain.audience import parse
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
 from server.domain.limits import throughput_of
-from server.domain.messages import MEDIA, MessagePlan, Value, plan_template, plan_text
+from server.domain.messages import MEDIA, MessagePlan, Value, columns_of, plan_template, plan_text
 from server.domain.messaging_limit import limit_of
 from server.domain.preflight import (
+    LEFT_OUT,
     SHOWN_ROWS,
     Code,
     Finding,
@@ -31,6 +33,7 @@ from server.domain.preflight import (
     NumberState,
     Report,
     of_absence,
+    of_audience,
     of_bad_input,
     of_link,
     of_list,
@@ -52,8 +55,9 @@ from server.providers import media_links
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
-from server.services import channels, messaging_limits, templates
+from server.services import channels, messaging_limits, snapshots, templates
 from server.services.channels import Sender
+from server.services.snapshots import Look
 
 # Whoever starts a broadcast waits for the answer; a provider that takes longer counts as away.
 ASK_SECONDS: Final = 4.0
@@ -63,7 +67,9 @@ _BROADCAST = text("""
     /* preflight.broadcast   From the row alone. */
     SELECT id, business_id, channel_id, message, rate_limit, skipped_count, rejected_count, spread_over_days,
            total_recipients - processed_count - unknown_count AS waiting_count,
-           jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons
+           jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons,
+           CASE WHEN status IN ('draft', 'scheduled') THEN audience END AS audience,
+           coalesce(scheduled_at > clock_timestamp(), false) AS starts_later
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
 """)
 
@@ -214,6 +220,7 @@ class Subject:
 
     channel_id: 0 where there is none to send from. plan: None where the message cannot be built. recipients: people who
     would be sent to; opted_out_count: those of the list who would not. rate_per_second: 0 for no limit.
+    audience: how many it is now, where it is yet to be taken; about_audience: what stands in its way.
     """
 
     broadcast: Row[Any]
@@ -223,6 +230,8 @@ class Subject:
     message_findings: tuple[Finding, ...]
     recipients: int
     opted_out_count: int
+    audience: Look | None
+    about_audience: tuple[Finding, ...]
 
 
 async def inspect(connection: AsyncConnection, broadcast_id: int, outside: Outside) -> Report:
@@ -253,15 +262,32 @@ async def _subject(connection: AsyncConnection, broadcast_id: int) -> Subject:
         rate_per_second = min((rate for rate in (broadcast.rate_limit, channel.rate_per_second) if rate), default=0)
         plan, about_message = await _plan(connection, broadcast, channel.waba_id)
         findings += about_message
+    recipients, opted_out_count = broadcast.waiting_count - opted_out_count, broadcast.skipped_count + opted_out_count
+    audience, about_audience = await _audience(connection, broadcast)
+    if audience is not None:
+        recipients, opted_out_count = audience.recipients, audience.opted_out_count
     return Subject(
         broadcast=broadcast,
         channel_id=channel_id,
         rate_per_second=rate_per_second,
         plan=plan,
         message_findings=tuple(findings),
-        recipients=broadcast.waiting_count - opted_out_count,
-        opted_out_count=broadcast.skipped_count + opted_out_count,
+        recipients=recipients,
+        opted_out_count=opted_out_count,
+        audience=audience,
+        about_audience=about_audience,
     )
+
+
+async def _audience(connection: AsyncConnection, broadcast: Row[Any]) -> tuple[Look | None, tuple[Finding, ...]]:
+    """How many an audience is that is yet to be taken. None: the people are on the broadcast already, or are gone."""
+    if broadcast.audience is None:
+        return None, ()
+    columns = columns_of(broadcast.message)
+    try:
+        return await snapshots.look(connection, broadcast.business_id, parse(broadcast.audience), columns), ()
+    except BadInput as error:
+        return None, tuple(of_bad_input(Code.NOBODY, error))
 
 
 async def _plan(
@@ -283,7 +309,15 @@ async def _plan(
 
 
 async def _check_people(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
-    for finding in of_people(subject.recipients, subject.opted_out_count):
+    if subject.broadcast.audience is None:
+        findings = of_people(subject.recipients, subject.opted_out_count)
+    elif subject.audience is None:
+        findings = iter(subject.about_audience)
+    else:
+        look = subject.audience
+        counts = (look.contacts_count, look.opted_out_count, look.recipients)
+        findings = of_audience(look.who, *counts, starts_later=subject.broadcast.starts_later)
+    for finding in findings:
         yield finding
 
 
@@ -293,7 +327,11 @@ async def _check_message(_: AsyncConnection, subject: Subject) -> AsyncIterator[
 
 
 async def _check_values(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
-    if subject.plan is None or not subject.plan.columns:
+    if subject.audience is not None:
+        lacks = [Lack(column, count, ()) for column, count in subject.audience.lacks.items()]
+        for finding in of_values(lacks, subject.audience.reachable_count, LEFT_OUT):
+            yield finding
+    if subject.plan is None or not subject.plan.columns or subject.broadcast.audience is not None:
         return
     values = {"broadcast_id": subject.broadcast.id, "columns": list(subject.plan.columns)}
     counted = {row.name: int(row.people_count) for row in await connection.execute(_LACKING, values)}

@@ -1,5 +1,6 @@
 """What the doors tell a running broadcast: NOTIFY at commit, on one channel. Hints only; the row is the truth."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import text
@@ -9,6 +10,9 @@ CONTROL_CHANNEL = "clarion_control"
 _OPT_OUT = "opt-out"
 
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
+_NOTIFY_EACH = text(
+    "SELECT count(pg_notify(:channel, payload)) FROM unnest(CAST(:payloads AS text[])) AS told (payload)"
+)
 
 
 class OptOut(NamedTuple):
@@ -23,10 +27,10 @@ async def look_at_row(connection: AsyncConnection, broadcast_id: int) -> None:
     await connection.execute(_NOTIFY, {"channel": CONTROL_CHANNEL, "payload": str(broadcast_id)})
 
 
-async def opted_out(connection: AsyncConnection, business_id: int, phone: str) -> None:
-    """Tell the runners, at commit, that this person gets nothing more."""
-    payload = f"{_OPT_OUT} {business_id} {phone}"
-    await connection.execute(_NOTIFY, {"channel": CONTROL_CHANNEL, "payload": payload})
+async def opted_out(connection: AsyncConnection, business_id: int, phones: Sequence[str]) -> None:
+    """Tell the runners, at commit, that these people get nothing more."""
+    payloads = [f"{_OPT_OUT} {business_id} {phone}" for phone in phones]
+    await connection.execute(_NOTIFY_EACH, {"channel": CONTROL_CHANNEL, "payloads": payloads})
 
 
 def heard(payload: str) -> OptOut | int | None:

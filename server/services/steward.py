@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, canaries, stops, unknowns
+from server.services import broadcasts, canaries, snapshots, stops, unknowns
 
 RETENTION_OF_KEYS_HOURS = 24
 # Statuses and oddities are kept so long; what they changed stays in the rows.
@@ -145,7 +145,10 @@ async def _start_and_resume(engine: AsyncEngine, done: Round) -> None:
         async with engine.begin() as connection:
             status = await connection.scalar(_STILL_DUE, {"broadcast_id": broadcast_id})
             if status == BroadcastStatus.SCHEDULED:
-                done.started_count += await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
+                started = await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
+                if started:
+                    await snapshots.take_or_fail(connection, broadcast_id)
+                done.started_count += started
             elif status == BroadcastStatus.PAUSED:
                 done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
 

@@ -1,5 +1,7 @@
 """Who gets nothing from a business. It holds at once, in broadcasts that are running too."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +19,8 @@ _LOCK_LIVE = text("""
 
 _SUPPRESS = text("""
     /* suppressions.suppress */
-    INSERT INTO suppressions (business_id, phone, reason) VALUES (:business_id, :phone, :reason)
+    INSERT INTO suppressions (business_id, phone, reason)
+    SELECT :business_id, phone, :reason FROM unnest(CAST(:phones AS text[])) AS told (phone) ORDER BY phone
         ON CONFLICT (business_id, phone) DO NOTHING
 """)
 
@@ -26,19 +29,19 @@ _SKIP = text("""
        Why:  an opt-out reaches into every broadcast that can still send; who is claimed already is stopped by the
              runner, which hears of it.
        Lock: the broadcasts in the order of their ids, then the recipients.
-       Cost: one index look-up for each live broadcast of the business. */
+       Cost: for each phone one index look-up in each live broadcast of the business. */
     WITH live AS (
         SELECT id FROM whatsapp_broadcasts
          WHERE business_id = :business_id AND status = ANY(:live) ORDER BY id FOR UPDATE
     ), skipped AS (
         UPDATE whatsapp_broadcast_recipients r
            SET status = 'skipped', error_message = 'opted out', next_attempt_at = NULL
-          FROM live WHERE r.broadcast_id = live.id AND r.phone = :phone AND r.status = 'queued'
+          FROM live WHERE r.broadcast_id = live.id AND r.phone = ANY(:phones) AND r.status = 'queued'
         RETURNING r.broadcast_id
-    )
+    ), counted AS (SELECT broadcast_id, count(*) AS n FROM skipped GROUP BY broadcast_id)
     UPDATE whatsapp_broadcasts b
-       SET skipped_count = b.skipped_count + 1, processed_count = b.processed_count + 1
-      FROM skipped WHERE b.id = skipped.broadcast_id
+       SET skipped_count = b.skipped_count + counted.n, processed_count = b.processed_count + counted.n
+      FROM counted WHERE b.id = counted.broadcast_id
 """)
 
 
@@ -53,10 +56,15 @@ async def suppress(connection: AsyncConnection, business_id: int, phone: str, re
 
     phone: E.164 with its plus. reason: in plain words, kept with the entry.
     """
+    await suppress_all(connection, business_id, [phone], reason)
+
+
+async def suppress_all(connection: AsyncConnection, business_id: int, phones: Sequence[str], reason: str) -> None:
+    """The same for several people who say so at once."""
     await connection.execute(_LOCK_LIVE, {"business_id": business_id, "live": _REACHED})
-    await connection.execute(_SUPPRESS, {"business_id": business_id, "phone": phone, "reason": reason})
-    await connection.execute(_SKIP, {"business_id": business_id, "phone": phone, "live": _REACHED})
-    await opted_out(connection, business_id, phone)
+    await connection.execute(_SUPPRESS, {"business_id": business_id, "phones": phones, "reason": reason})
+    await connection.execute(_SKIP, {"business_id": business_id, "phones": phones, "live": _REACHED})
+    await opted_out(connection, business_id, phones)
 
 
 async def allow(connection: AsyncConnection, business_id: int, phone: str) -> None:

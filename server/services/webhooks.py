@@ -53,8 +53,6 @@ _LOCK = text("""
      ORDER BY id FOR UPDATE
 """)
 
-_IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('consents of ' || CAST(:business_id AS text), 0))")
-
 _ODD = text("""
     /* webhooks.odd */
     INSERT INTO webhook_oddities (channel_id, received_at, reason, raw)
@@ -151,7 +149,7 @@ class WebhookDesk:
         owners = {wish.business_id for wish in wishes} | {told.business_id for told in news.account}
         owners |= {heard.business_id for heard in news.heard if _stops_marketing(heard)}
         for owner in sorted(owners):  # wishes of one business one after the other: the latest must see the others
-            await connection.execute(_IN_TURN, {"business_id": owner})
+            await consents.in_turn(connection, owner)
         locked = await _lock(connection, named, owners)
 
         changes = await statuses.apply(connection, news.heard, places, locked, max_attempts=self._max_attempts)

@@ -46,7 +46,7 @@ def test_every_route_is_documented() -> None:
     paths = {path.removeprefix(API) for path in create_app(Settings()).openapi()["paths"]}
     text = read("docs/api.md")
     for path in paths:
-        name = path.replace("{broadcast_id}", "{id}")
+        name = re.sub(r"\{\w+_id\}", "{id}", path)
         assert name in text or f"`{name.rpartition('/')[2]}`" in text or f"/{name.rpartition('/')[2]}`" in text, name
 
 

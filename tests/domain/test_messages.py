@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import BadInput
-from server.domain.messages import MessagePlan, plan_template, plan_text
+from server.domain.messages import MessagePlan, columns_of, plan_template, plan_text
 
 BODY = {"type": "BODY", "text": "Hi {{1}}, your order {{2}} is on its way."}
 SALE: list[dict[str, Any]] = [
@@ -200,3 +200,22 @@ def test_whatever_the_values_a_template_gets_them_fit_for_whatsapp(variables: di
 def test_a_text_that_is_too_long_is_refused() -> None:
     with pytest.raises(BadInput, match="WhatsApp takes 4096"):
         plan_text({"text": {"body": "x" * 4097}})
+
+
+@given(st.lists(st.sampled_from(["a", "b", "first name", "שם"]), min_size=5, max_size=5))
+def test_the_columns_of_a_message_that_fits_are_known_without_its_template(names: list[str]) -> None:
+    one, two, link, payload, suffix = (f"x {{{{ {name} }}}} y" for name in names)
+    message = a_template(
+        variables={"1": one, "2": two},
+        header={"image": {"link": f"https://x.example/{link}"}},
+        buttons={"0": payload, "1": suffix},
+    )
+    assert set(columns_of(message)) == set(plan_template(message, SALE, "POSITIONAL").columns) == set(names)
+    text = {"text": {"body": one + two}}
+    assert columns_of(text) == plan_text(text).columns
+
+
+def test_a_message_without_placeholders_names_no_column() -> None:
+    place = {"latitude": 1, "longitude": 2, "name": "{{not filled}}"}
+    assert columns_of(a_template(header={"location": place})) == ()
+    assert columns_of(a_template(header={"text": "Hi {{a}}"})) == ("a",)
