@@ -20,6 +20,7 @@ from server import (
     routes_recipients,
     routes_templates,
     routes_tests,
+    routes_truth,
     routes_webhooks,
     routes_whatsapp,
 )
@@ -87,6 +88,7 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_recipients.router)
     api.include_router(routes_events.router)
     api.include_router(routes_tests.router)
+    api.include_router(routes_truth.router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
     app.include_router(api)

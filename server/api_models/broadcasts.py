@@ -89,6 +89,8 @@ class Broadcast(BaseModel):
                 "eta": "2026-11-25T09:00:14Z",
                 "rejected": [{"row": 3, "phone": "12", "reason": "not a phone number"}],
                 "rejected_count": 1,
+                "retry_of": None,
+                "retried_by": [],
             }
         }
     )
@@ -122,6 +124,8 @@ class Broadcast(BaseModel):
     eta: Instant | None
     rejected: list[Rejected]
     rejected_count: int
+    retry_of: Annotated[int | None, Field(description="the broadcast whose failed people this one goes to")]
+    retried_by: Annotated[list[int], Field(description="the broadcasts that try its failed people again")]
 
 
 class BroadcastPage(BaseModel):

@@ -82,6 +82,12 @@ class Move(StrEnum):
     CANCEL = "be cancelled"
 
 
+class Act(StrEnum):
+    """What is done to one recipient by hand, and is kept in the history of the broadcast, which it does not move."""
+
+    SETTLE_BY_HAND = "settle by hand"
+
+
 class Rule(NamedTuple):
     """A move is allowed from these states and ends in that one."""
 

@@ -91,6 +91,21 @@ _WRITE: Final = """
      WHERE r.broadcast_id = o.broadcast_id AND r.id = o.id
 """
 
+_KEEP_ATTEMPTS: Final = """
+    /* statuses.keep_attempts
+       Why:  whoever is put off is sent another message, and their row forgets the one that was accepted and failed.
+       Cost: those who are put off alone, before _WRITE. */
+    INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, ended_at, outcome,
+                               is_counted, message_id)
+    SELECT r.broadcast_id, r.id, r.claim_number, r.business_id, r.claimed_at, coalesce(r.sent_at, clock_timestamp()),
+           'accepted', o.unused = 0, o.message_id
+      FROM json_to_recordset(%(people)s::json)
+           AS o (broadcast_id bigint, id bigint, message_id text, unused smallint)
+      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = o.broadcast_id AND r.id = o.id
+        ON CONFLICT (broadcast_id, recipient_id, claim_number) DO UPDATE
+           SET is_counted = excluded.is_counted, message_id = excluded.message_id
+"""
+
 _COUNT: Final = text("""
     /* statuses.count */
     UPDATE whatsapp_broadcasts
@@ -212,6 +227,9 @@ async def apply(
         written = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
         people.append(written)
         _count(counts[at.broadcast_id], person.status, RecipientStatus(written["status"]))
+    put_off = [person for person in people if "delay_seconds" in person]
+    if put_off:
+        await ledger.within(connection, _KEEP_ATTEMPTS, {"people": _encode(put_off).decode()})
     if people:
         await ledger.within(connection, _WRITE, {"people": _encode(people).decode()})
     for broadcast_id, count in sorted(counts.items()):
