@@ -89,6 +89,7 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_events.router)
     api.include_router(routes_tests.router)
     api.include_router(routes_truth.router)
+    api.include_router(routes_truth.key_router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
     app.include_router(api)

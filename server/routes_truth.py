@@ -3,13 +3,15 @@
 from http import HTTPStatus
 
 from fastapi import APIRouter
+from fastapi.responses import JSONResponse
 
 from server.api_models.broadcasts import Broadcast
-from server.api_models.truth import SettleRequest, Story, UnknownPage
+from server.api_models.truth import PublicKey, Receipt, SettleRequest, Story, UnknownPage
 from server.cursors import page, read_cursor
+from server.domain.receipts import named
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
-from server.services import broadcast_json, settlements, stories, unknowns
+from server.services import broadcast_json, receipts, settlements, stories, unknowns
 from server.web_resources import BusinessId, Resources, Transaction, WebResources
 
 router = APIRouter(
@@ -19,6 +21,9 @@ router = APIRouter(
         HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
     ),
 )
+
+# Beside the others: the key is the same for every broadcast, and public.
+key_router = APIRouter(tags=["Truth"], responses=responses(HTTPStatus.SERVICE_UNAVAILABLE))
 
 
 @router.get("/recipients/{recipient_id}")
@@ -59,6 +64,23 @@ async def settle_unknown(
     await broadcast_json.show(connection, business_id, broadcast_id)
     await settlements.settle(connection, broadcast_id, recipient_id, wanted.settlement)
     return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
+
+
+@router.get("/receipt", response_model=Receipt)
+async def show_receipt(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> JSONResponse:
+    """The signed reconciliation of audience, rows, attempts, message ids and statuses, with the chain of its history.
+
+    Before the broadcast has ended it says `"final": false`. Counting a million people takes some seconds.
+    """
+    # As it was signed: a model could write an instant or a number in another way.
+    return JSONResponse(await receipts.issue(resources.engine, resources.vault, business_id, broadcast_id))
+
+
+@key_router.get("/receipt-key")
+async def show_receipt_key(resources: Resources) -> PublicKey:
+    """The public key that receipts are checked with. It needs no API key: whoever is given a receipt may ask."""
+    async with resources.engine.begin() as connection:
+        return PublicKey.model_validate(named(await receipts.signing_key(connection, resources.vault)))
 
 
 def _patience(resources: WebResources) -> unknowns.Patience:

@@ -176,3 +176,139 @@ class SettleRequest(Strict):
         Settlement,
         Field(alias="as", description="`sent`: WhatsApp has it; `failed`: count it so; `resend`: send it again"),
     ]
+
+
+class ReceiptBroadcast(BaseModel):
+    """Which broadcast, and what it sent."""
+
+    id: int
+    business_id: int
+    name: str
+    status: str
+    message: dict[str, Any]
+    retry_of: int | None
+    phone_number_id: str | None
+    created_at: Instant
+    started_at: Instant | None
+    completed_at: Instant | None
+
+
+class ReceiptRecipients(BaseModel):
+    """The rows."""
+
+    count: int
+    different_phones: int
+    by_status: dict[str, int]
+
+
+class ReceiptAttempts(BaseModel):
+    """The requests, and how each ended."""
+
+    count: Annotated[int, Field(description="attempts that count against those that a person may have")]
+    ended: Annotated[
+        dict[str, int],
+        Field(description="`accepted`, `accepted_then_failed`, `failed`, `put_off`, `unknown`, `under_way`"),
+    ]
+    not_counted: Annotated[int, Field(description="attempts that WhatsApp would take from nobody at that moment")]
+    unexplained: Annotated[int, Field(description="recipients whose attempts do not add up; 0")]
+
+
+class ReceiptMessages(BaseModel):
+    """The message ids that WhatsApp gave."""
+
+    ids: int
+    different_ids: int
+    with_id: Annotated[int, Field(description="accepted recipients with a message id")]
+    without_id_settled_by_hand: int
+    without_id_adopted: Annotated[int, Field(description="taken over from an older system without one")]
+
+
+class ReceiptStatuses(BaseModel):
+    """What WhatsApp reported by webhook, as far as it is still kept."""
+
+    sent: int
+    delivered: int
+    read: int
+    failed: int
+    people: int
+    delivered_with_a_report: int
+    are_all_kept: bool
+
+
+class ReceiptCounts(BaseModel):
+    """Everything that was counted, in one snapshot."""
+
+    counters: dict[str, int]
+    recipients: ReceiptRecipients
+    attempts: ReceiptAttempts
+    messages: ReceiptMessages
+    statuses: ReceiptStatuses
+    doubles: Annotated[int, Field(description="people with more than one accepted message; 0")]
+    unknowns: int
+
+
+class ReceiptCheck(BaseModel):
+    """Two numbers that must be the same."""
+
+    name: str
+    left: str
+    left_count: int
+    right: str
+    right_count: int
+    holds: bool
+
+
+class ReceiptEvent(BaseModel):
+    """One event of the history, with the hash that chains it to those before it."""
+
+    broadcast_id: int
+    at: Instant
+    actor: str
+    move: str
+    from_status: str
+    to_status: str
+    reason: str | None
+    detail: str | None
+    recipient_id: int | None
+    hash: str
+
+
+class ReceiptHistory(BaseModel):
+    """The whole history. head: the last hash, as the broadcast's row has it."""
+
+    count: int
+    head: str
+    events: list[ReceiptEvent]
+
+
+class PublicKey(BaseModel):
+    """The key that receipts are signed with, as far as it is public."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "algorithm": "Ed25519",
+                "public_key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                "fingerprint": "SHA256:21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9",
+            }
+        }
+    )
+
+    algorithm: Literal["Ed25519"]
+    public_key: Annotated[str, Field(description="32 bytes in base64")]
+    fingerprint: Annotated[str, Field(description="their SHA-256, for people to compare")]
+
+
+class Receipt(BaseModel):
+    """A signed reconciliation of a broadcast: docs/receipt.md says what it proves and what it does not."""
+
+    format: Literal["clarion-receipt-1"]
+    issued_at: Instant
+    final: Annotated[bool, Field(description="whether the broadcast had ended, and nobody was unknown")]
+    holds: Annotated[bool, Field(description="whether every check holds, and the chain of its history")]
+    broadcast: ReceiptBroadcast
+    counts: ReceiptCounts
+    checks: list[ReceiptCheck]
+    history: ReceiptHistory
+    key: PublicKey
+    signature: Annotated[str, Field(description="Ed25519 over the rest as canonical JSON (RFC 8785), in base64")]

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from server.domain.errors import BadInput
 from server.domain.history import break_in
+from server.domain.states import FINAL
 
 FORMAT: Final = "clarion-receipt-1"
 ALGORITHM: Final = "Ed25519"
@@ -26,15 +27,15 @@ class Check(NamedTuple):
     """Two numbers of a receipt that must be the same, each with what it counts."""
 
     name: str
-    what: str
-    count: int
-    against: str
-    against_count: int
+    left: str
+    left_count: int
+    right: str
+    right_count: int
 
     @property
     def holds(self) -> bool:
         """Whether they are."""
-        return self.count == self.against_count
+        return self.left_count == self.right_count
 
     def as_json(self) -> dict[str, Any]:
         """As the receipt has it."""
@@ -42,7 +43,7 @@ class Check(NamedTuple):
 
     def difference(self) -> str:
         """What is wrong, in a sentence."""
-        return f"{self.name}: {self.what} {self.count:,}, but {self.against} {self.against_count:,}."
+        return f"{self.name}: {self.left} {self.left_count:,}, {self.right} {self.right_count:,}."
 
 
 _COUNTED: Final = {
@@ -77,6 +78,7 @@ def checks_of(counts: Mapping[str, Any]) -> list[Check]:
         Check("message ids", "accepted recipients", accepted, "with a message id, settled by hand or adopted",
               messages["with_id"] + messages["without_id_settled_by_hand"] + messages["without_id_adopted"]),
         Check("different message ids", "message ids", messages["ids"], "different ones", messages["different_ids"]),
+        Check("unknowns", "recipients by status", by_status["unknown"], "people who are unknown", counts["unknowns"]),
         Check("doubles", "people with more than one accepted message", counts["doubles"], "allowed", 0),
     ]  # fmt: skip
     if statuses["are_all_kept"]:
@@ -99,11 +101,15 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + hashlib.sha256(_read_base64(public_key, 32)).hexdigest()
 
 
+def named(key: Ed25519PrivateKey) -> dict[str, str]:
+    """What a receipt says of the key that signs it."""
+    public_key = public_text(key.public_key())
+    return {"algorithm": ALGORITHM, "public_key": public_key, "fingerprint": fingerprint(public_key)}
+
+
 def sign(receipt: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, Any]:
     """The receipt with its signature."""
-    public_key = public_text(key.public_key())
-    named = {"algorithm": ALGORITHM, "public_key": public_key, "fingerprint": fingerprint(public_key)}
-    unsigned = {**receipt, "key": named}
+    unsigned = {**receipt, "key": named(key)}
     return {**unsigned, "signature": base64.b64encode(key.sign(rfc8785.dumps(unsigned))).decode()}
 
 
@@ -112,7 +118,7 @@ def read(text: str | bytes) -> dict[str, Any]:
     try:
         receipt = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"This is no receipt: {error or 'it is nested too deep'}.") from error
+        raise BadInput(f"This is no receipt: {error}.") from error
     if not isinstance(receipt, dict) or receipt.get("format") != FORMAT:
         raise BadInput(f'This is no receipt of a kind that is known here: its "format" should be "{FORMAT}".')
     return receipt
@@ -134,11 +140,11 @@ def _of_signature(receipt: Mapping[str, Any], public_key: str | None) -> Iterato
     if public_key is not None and key.get("public_key") != public_key.strip():
         yield "It is signed with another key than the one given."
     try:
-        named = str(key.get("public_key"))
-        if key.get("fingerprint") != fingerprint(named):
+        own = str(key.get("public_key"))
+        if key.get("fingerprint") != fingerprint(own):
             yield "The fingerprint in it is not that of its key."
         signature = _read_base64(receipt.get("signature"), 64)
-        Ed25519PublicKey.from_public_bytes(_read_base64(named, 32)).verify(signature, rfc8785.dumps(unsigned))
+        Ed25519PublicKey.from_public_bytes(_read_base64(own, 32)).verify(signature, rfc8785.dumps(unsigned))
     except InvalidSignature:
         yield "The signature does not fit: something in it was changed after it was signed."
     except (ValueError, TypeError, RecursionError) as error:
@@ -150,7 +156,12 @@ def _of_content(receipt: Mapping[str, Any]) -> Iterator[str]:
         for check in checks_of(receipt["counts"]):
             if not check.holds:
                 yield check.difference()
-        history = receipt["history"]
+        broadcast, history = receipt["broadcast"], receipt["history"]
+        is_final = broadcast["status"] in FINAL and receipt["counts"]["unknowns"] == 0
+        if receipt["final"] is not is_final:
+            yield "final: it says something else than the status of the broadcast and its unknowns."
+        if any(event["broadcast_id"] != broadcast["id"] for event in history["events"]):
+            yield "history: it is that of another broadcast."
         broken = break_in(history["events"], history["head"])
         if broken is not None:
             yield f"history: {broken}."

@@ -7,7 +7,7 @@ locked before the head is read: two who write at once write one after the other,
 from collections.abc import AsyncIterator
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.history import break_in, instant, link
@@ -36,10 +36,17 @@ _READ = text("""
       FROM broadcast_events WHERE broadcast_id = :broadcast_id ORDER BY id
 """)
 
-_HEADS = text("""
-    /* events.heads   With one snapshot for the heads and their events. */
-    SELECT id, history_head FROM whatsapp_broadcasts
-     WHERE CAST(:broadcast_id AS bigint) IS NULL OR id = :broadcast_id ORDER BY id
+_IDS = text("""
+    /* events.ids */
+    SELECT id FROM whatsapp_broadcasts WHERE CAST(:broadcast_id AS bigint) IS NULL OR id = :broadcast_id ORDER BY id
+""")
+
+_CHAIN = text("""
+    /* events.chain   The head and the events in one snapshot: another event may be written at any moment. */
+    SELECT b.history_head, e.broadcast_id, e.at, e.actor, e.move, e.from_status, e.to_status, e.reason, e.detail,
+           e.recipient_id, e.hash
+      FROM whatsapp_broadcasts b LEFT JOIN broadcast_events e ON e.broadcast_id = b.id
+     WHERE b.id = :broadcast_id ORDER BY e.id
 """)
 
 
@@ -82,12 +89,18 @@ async def _add(connection: AsyncConnection, broadcast_id: int, said: dict[str, A
 async def read_events(connection: AsyncConnection, broadcast_id: int) -> list[dict[str, Any]]:
     """Every event of a broadcast with its hash, the oldest first, as the chain has them."""
     rows = await connection.execute(_READ, {"broadcast_id": broadcast_id})
-    return [{**row, "at": instant(row["at"])} for row in rows.mappings()]
+    return [_chained(row) for row in rows.mappings()]
 
 
 async def breaks(connection: AsyncConnection, broadcast_id: int | None = None) -> AsyncIterator[tuple[int, str]]:
     """The broadcasts whose history was changed, of one or of all: the id, and where the chain is broken."""
-    for found_id, head in (await connection.execute(_HEADS, {"broadcast_id": broadcast_id})).all():
-        broken = break_in(await read_events(connection, found_id), head)
+    for found_id in (await connection.scalars(_IDS, {"broadcast_id": broadcast_id})).all():
+        rows = (await connection.execute(_CHAIN, {"broadcast_id": found_id})).mappings().all()
+        events = [_chained(row) for row in rows if row["hash"] is not None]
+        broken = break_in(events, rows[0]["history_head"]) if rows else None
         if broken is not None:
             yield found_id, broken
+
+
+def _chained(row: RowMapping) -> dict[str, Any]:
+    return {**row, "at": instant(row["at"])}

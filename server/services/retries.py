@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
-from server.domain.states import FINAL, BroadcastStatus
+from server.domain.states import FINAL, LIVE, BroadcastStatus
 
 MAY_BE_RETRIED = ("failed", "unknown")
 
@@ -41,6 +41,43 @@ _COPY_RECIPIENTS = text("""
     UPDATE whatsapp_broadcasts SET total_recipients = (SELECT count(*) FROM copied) WHERE id = :new_id
     RETURNING total_recipients
 """)
+
+_RETRIES = text("""
+    /* retries.retries   Those of it, and those of them, which can still send. Few, by their partial index. */
+    WITH RECURSIVE later AS (
+        SELECT id, status FROM whatsapp_broadcasts WHERE retry_of = :broadcast_id
+         UNION
+        SELECT b.id, b.status FROM later JOIN whatsapp_broadcasts b ON b.retry_of = later.id
+    )
+    SELECT id FROM later WHERE status = ANY(:live) ORDER BY id
+""")
+
+_SPARE = text("""
+    /* retries.spare   Lock: the retry, then its recipients. Who is being sent to at this moment cannot be called back. */
+    WITH retry AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = :retry_id FOR UPDATE
+    ), spared AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'skipped', next_attempt_at = NULL, error_message = :reason
+          FROM retry, whatsapp_broadcast_recipients before
+         WHERE before.broadcast_id = :broadcast_id AND before.id = ANY(:recipient_ids)
+           AND r.broadcast_id = retry.id AND r.phone = before.phone AND r.status = 'queued'
+        RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts
+       SET skipped_count = skipped_count + (SELECT count(*) FROM spared),
+           processed_count = processed_count + (SELECT count(*) FROM spared)
+     WHERE id = :retry_id AND EXISTS (SELECT FROM spared)
+""")
+GOT_IT = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
+
+
+async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: Sequence[int]) -> None:
+    """Send nothing more to people of a broadcast in its retries: they turned out to have got it after all."""
+    values = {"broadcast_id": broadcast_id, "recipient_ids": list(recipient_ids), "reason": GOT_IT}
+    found = await connection.scalars(_RETRIES, {"broadcast_id": broadcast_id, "live": sorted(LIVE)})
+    for retry_id in found.all():
+        await connection.execute(_SPARE, {**values, "retry_id": retry_id})
 
 
 async def create(connection: AsyncConnection, broadcast_id: int, include: Sequence[str]) -> int:

@@ -157,12 +157,16 @@ class Suppress(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress."""
+    """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress.
+
+    got_it: those by broadcast who were thought to have failed, or were unknown.
+    """
 
     put_off: set[int] = field(default_factory=set)
     stops: dict[int, StopBroadcast] = field(default_factory=dict)
     suppressed: list[Suppress] = field(default_factory=list)
     changed: set[int] = field(default_factory=set)
+    got_it: dict[int, list[int]] = field(default_factory=dict)
 
 
 async def place(connection: AsyncConnection, heard: Sequence[Heard]) -> dict[int, Place]:
@@ -226,6 +230,8 @@ async def apply(
             continue
         written = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
         people.append(written)
+        if _got_it_after_all(person, merged.person):
+            changes.got_it.setdefault(at.broadcast_id, []).append(at.recipient_id)
         _count(counts[at.broadcast_id], person.status, RecipientStatus(written["status"]))
     put_off = [person for person in people if "delay_seconds" in person]
     if put_off:
@@ -244,6 +250,13 @@ async def apply(
 def _said_by(business_id: int, heard: Sequence[Heard]) -> list[Status]:
     """What the recipient's own business heard: nobody's webhook changes the rows of somebody else."""
     return [status.update.status for status in heard if status.business_id == business_id and status.update.status]
+
+
+def _got_it_after_all(before: Person, after: Person) -> bool:
+    """Whether a retry may have been made for somebody who needs none."""
+    if before.status not in (RecipientStatus.FAILED, RecipientStatus.UNKNOWN):
+        return False
+    return after.status in COUNTED_AS_SENT or (before.delivered_at is None and after.delivered_at is not None)
 
 
 async def _failed_ids(connection: AsyncConnection, heard: Sequence[Heard]) -> set[str]:
