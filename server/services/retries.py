@@ -42,6 +42,26 @@ _COPY_RECIPIENTS = text("""
     RETURNING total_recipients
 """)
 
+_HAND_OVER = text("""
+    /* retries.hand_over
+       Why:  unknown ones whom the new broadcast sends to must not be sent to again by the old one as well, whatever the
+             evidence says or a person decides later. */
+    WITH settled AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, was_unknown = true,
+               error_message = :reason
+          FROM whatsapp_broadcast_recipients again
+         WHERE r.broadcast_id = :broadcast_id AND r.status = 'unknown'
+           AND again.broadcast_id = :new_id AND again.phone = r.phone
+        RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts
+       SET unknown_count = unknown_count - (SELECT count(*) FROM settled),
+           failed_count = failed_count + (SELECT count(*) FROM settled),
+           processed_count = processed_count + (SELECT count(*) FROM settled)
+     WHERE id = :broadcast_id AND EXISTS (SELECT FROM settled)
+""")
+
 _RETRIES = text("""
     /* retries.retries   Those of it, and those of them, which can still send. Few, by their partial index. */
     WITH RECURSIVE later AS (
@@ -53,7 +73,7 @@ _RETRIES = text("""
 """)
 
 _SPARE = text("""
-    /* retries.spare   Lock: the retry, then its recipients. Who is being sent to at this moment cannot be called back. */
+    /* retries.spare   Lock: the retry, then its recipients. Who is being sent to just now cannot be called back. */
     WITH retry AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = :retry_id FOR UPDATE
     ), spared AS (
@@ -83,6 +103,8 @@ async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: S
 async def create(connection: AsyncConnection, broadcast_id: int, include: Sequence[str]) -> int:
     """A draft to those of an ended broadcast who failed (or are unknown, who may get it twice). Returns its id.
 
+    Who was unknown counts as failed there from here on: they are the new broadcast's to send to.
+
     Raises `NotFound`, `StateDoesNotAllow` while the broadcast still goes on, `BadInput` where nobody is left.
     """
     wrong = [status for status in include if status not in MAY_BE_RETRIED]
@@ -107,4 +129,6 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
             f"Nobody of broadcast {broadcast_id} is {' or '.join(include)} and not in an earlier retry of it.",
             pointer="/include",
         )
+    reason = f"Nobody knows whether WhatsApp accepted this message. Broadcast {new_id} sends it again."
+    await connection.execute(_HAND_OVER, {"broadcast_id": broadcast_id, "new_id": new_id, "reason": reason})
     return new_id

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, NotNow, StateDoesNotAllow
 from server.domain.states import Act, Actor, BroadcastStatus, RecipientStatus, ending_of
-from server.services import broadcasts, unknowns
+from server.services import broadcasts, retries, unknowns
 from server.services.events import add_act
 
 
@@ -97,6 +97,7 @@ async def _write(connection: AsyncConnection, which: dict[str, int], settlement:
     match settlement:
         case Settlement.SENT:
             await connection.execute(_SENT, which)
+            await retries.spare(connection, broadcast_id, [recipient_id])
         case Settlement.FAILED:
             await unknowns.fail(connection, broadcast_id, [recipient_id], COUNTED_AS_FAILED)
         case Settlement.RESEND:
