@@ -170,7 +170,7 @@ class UnknownPage(BaseModel):
 class SettleRequest(Strict):
     """What a person says of somebody unknown."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"as": "sent"}}, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"as": "sent"}})
 
     settlement: Annotated[
         Settlement,

@@ -14,7 +14,7 @@ SHOWN: Final = (
     "delivered_at", "read_at", "failed_at",
 )  # fmt: skip
 _WITH_A_REASON: Final = (RecipientStatus.FAILED, RecipientStatus.UNKNOWN)
-_HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail")
+_HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail", "recipient_id", "hash")
 
 
 async def page(
