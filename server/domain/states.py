@@ -83,9 +83,10 @@ class Move(StrEnum):
 
 
 class Act(StrEnum):
-    """What is done to one recipient by hand, and is kept in the history of the broadcast, which it does not move."""
+    """What a person does that is kept in the history of a broadcast and does not move it."""
 
-    SETTLE_BY_HAND = "settle by hand"
+    SETTLE_BY_HAND = "settle by hand"  # one unknown recipient
+    RETRY = "retry"  # another broadcast goes to those who failed in this one
 
 
 class Rule(NamedTuple):

@@ -68,9 +68,19 @@ async def add_event(
 
 
 async def add_act(
-    connection: AsyncConnection, broadcast_id: int, act: Act, *, by: Actor, status: str, recipient_id: int, detail: str
+    connection: AsyncConnection,
+    broadcast_id: int,
+    act: Act,
+    *,
+    by: Actor,
+    status: str,
+    detail: str,
+    recipient_id: int | None = None,
 ) -> None:
-    """Write down what was done to one recipient. status: of the broadcast, which it does not move."""
+    """Write down what was done.
+
+    status: of the broadcast, which it does not move. recipient_id: whom alone it is about.
+    """
     said = {"reason": None, "detail": detail, "recipient_id": recipient_id}
     statuses = {"from_status": str(status), "to_status": str(status)}
     await _add(connection, broadcast_id, {"actor": by.value, "move": act.name.lower(), **statuses, **said})

@@ -6,7 +6,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
-from server.domain.states import FINAL, LIVE, BroadcastStatus
+from server.domain.states import FINAL, LIVE, Act, Actor, BroadcastStatus
+from server.services.events import add_act
 
 MAY_BE_RETRIED = ("failed", "unknown")
 
@@ -22,7 +23,7 @@ _COPY_RECIPIENTS = text("""
     /* retries.copy_recipients
        Set-based; never to those who opted out since, and to those who failed only because nobody knows what became of
        their message not unless unknowns were asked for: they may have got it. Who is in an earlier retry already is
-       left out, so that asking twice sends once. */
+       left out, so that asking twice sends once, unless it left them out in its turn. */
     WITH copied AS (
         INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
         SELECT :new_id, r.business_id, r.row_number, r.phone, r.variables
@@ -32,7 +33,7 @@ _COPY_RECIPIENTS = text("""
                     THEN :with_unknown ELSE r.status = 'failed' AND :with_failed END
            AND NOT EXISTS (SELECT FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients again
                                ON again.broadcast_id = b.id AND again.phone = r.phone
-                            WHERE b.retry_of = :broadcast_id AND again.status <> 'cancelled')
+                            WHERE b.retry_of = :broadcast_id AND again.status NOT IN ('cancelled', 'skipped'))
            AND r.delivered_at IS NULL  -- reported as delivered and then as failed: they have got it
            AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
          ORDER BY r.id
@@ -124,11 +125,14 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
         "with_failed": "failed" in include,
         "with_unknown": "unknown" in include,
     }
-    if not await connection.scalar(_COPY_RECIPIENTS, values):
+    count = await connection.scalar(_COPY_RECIPIENTS, values)
+    if not count:
         raise BadInput(
             f"Nobody of broadcast {broadcast_id} is {' or '.join(include)} and not in an earlier retry of it.",
             pointer="/include",
         )
     reason = f"Nobody knows whether WhatsApp accepted this message. Broadcast {new_id} sends it again."
     await connection.execute(_HAND_OVER, {"broadcast_id": broadcast_id, "new_id": new_id, "reason": reason})
+    detail = f"Broadcast {new_id} tries {count} of its people again."
+    await add_act(connection, broadcast_id, Act.RETRY, by=Actor.USER, status=status, detail=detail)
     return new_id

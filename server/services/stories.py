@@ -67,6 +67,7 @@ _HISTORY: Final = text("""
 """)
 
 _KINDS: Final = ("history", "attempt", "status", "reply", "consent")
+_MOST_BRACKETS: Final = 200
 _WORDS: Final = ("sent", "delivered", "read", "failed")
 
 
@@ -193,9 +194,13 @@ def _history(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "history", "at": row["at"], "is_about_them": row["recipient_id"] is not None, **said}
 
 
-def _raw(text_of_webhook: str) -> Any:
-    """A part of a webhook as it came; one that is no JSON as the text that it is."""
+def _raw(webhook: str) -> Any:
+    """A part of a webhook as it came; what no JSON of ours can give back stays the text that it is."""
+    if webhook.count("{") + webhook.count("[") > _MOST_BRACKETS:
+        return webhook  # it may be nested deeper than an answer can be
     try:
-        return json.loads(text_of_webhook)
-    except (ValueError, RecursionError):
-        return text_of_webhook
+        found = json.loads(webhook)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:
+        return webhook  # no JSON at all, a number without bounds, half of a character
+    return found

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import BadInput, StateDoesNotAllow
-from server.services import broadcast_json, retries, suppressions
+from server.services import broadcast_json, recipients, retries, suppressions
 from server.services.channel_directory import ChannelDirectory
 from server.services.webhooks import WebhookDesk
 from tests.support.books import assert_counters_equal_rows
@@ -120,6 +120,25 @@ async def test_a_retry_of_a_retry_goes_to_those_who_failed_again_and_the_links_l
     assert [one["retried_by"] for one in listed] == [[], [second], [first]]
     with pytest.raises(BadInput, match="not in an earlier retry"):
         await retry(engine, broadcast.id)
+    async with engine.connect() as connection:
+        (event,) = await recipients.history(connection, broadcast.id, after_id=0, limit=9)
+    assert (event["actor"], event["move"]) == ("user", "retry")
+    assert event["detail"] == f"Broadcast {first} tries 3 of its people again."
+
+
+async def test_whom_a_retry_left_out_may_be_tried_by_the_next_once_they_want_messages_again(
+    engine: AsyncEngine,
+) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id)
+    async with engine.begin() as connection:
+        await suppressions.suppress(connection, broadcast.business_id, "+972500000002", "said STOP")
+    assert await people_of(engine, first) == {2: "skipped"}
+    with pytest.raises(BadInput):
+        await retry(engine, broadcast.id)
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM suppressions WHERE phone = '+972500000002'"))
+    assert await people_of(engine, await retry(engine, broadcast.id)) == {2: "queued"}
 
 
 @pytest.mark.parametrize("said", ["sent", "delivered"])

@@ -187,6 +187,19 @@ async def test_a_story_holds_no_secret(engine: AsyncEngine, database_url: str) -
     assert not [secret for secret in ('"token"', '"secret"', '"verify"', "Bearer") if secret in told]
 
 
+@pytest.mark.parametrize("webhook", ["{", '{"x": 1e999}', '{"x": "\\ud800"}', "[" * 201 + "]" * 201])
+async def test_a_webhook_that_cannot_be_given_back_as_json_is_given_as_its_text(
+    engine: AsyncEngine, database_url: str, webhook: str
+) -> None:
+    broadcast = await a_broadcast(engine, recipients=1)
+    await go_through(database_url, await a_run(engine, broadcast), (ACCEPTED,))
+    await hear(engine, broadcast, statuses=[a_status("wamid.1.1", callback=f"b{broadcast.id}:r1")])
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE message_statuses SET raw = :raw"), {"raw": webhook})
+    status = (await story(engine, broadcast))["entries"][-1]
+    assert (status["kind"], status["webhook"]) == ("status", webhook)
+
+
 async def test_nobody_of_another_broadcast_is_found(engine: AsyncEngine) -> None:
     broadcast = await a_broadcast(engine, recipients=1)
     with pytest.raises(NotFound):
