@@ -115,6 +115,20 @@ async def test_a_row_that_was_changed_behind_its_back_is_told(engine: AsyncEngin
     assert (await receipt_of(engine, broadcast))["holds"]
 
 
+async def test_people_of_an_older_system_are_named_as_such(engine: AsyncEngine) -> None:
+    broadcast = await a_broadcast(engine, recipients=2, status="completed")
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE whatsapp_broadcast_recipients SET status = 'delivered', attempts = 3"))
+        await connection.execute(
+            text("UPDATE whatsapp_broadcasts SET sent_count = 2, delivered_count = 2, processed_count = 2")
+        )
+    receipt = await receipt_of(engine, broadcast)
+    assert differences(receipt) == []
+    assert (receipt["final"], receipt["holds"]) == (True, True)
+    assert receipt["counts"]["messages"]["without_id_adopted"] == 2
+    assert not receipt["counts"]["statuses"]["are_all_kept"]
+
+
 async def test_all_processes_of_a_database_sign_with_one_key(engine: AsyncEngine) -> None:
     async def key(vault: Vault) -> str:
         async with engine.begin() as connection:

@@ -19,12 +19,13 @@ _UP = """
 ALTER TABLE whatsapp_broadcasts ADD COLUMN history_head TEXT NOT NULL DEFAULT repeat('0', 64);
 ALTER TABLE broadcast_events ADD COLUMN recipient_id BIGINT, ADD COLUMN hash TEXT;
 
--- Only attempts that did not simply end in acceptance: nothing is written here for the others.
+-- Only attempts that did not simply end in acceptance: nothing is written here for the others. No foreign keys, as for
+-- the recipients: each would lock a row of another table for every attempt that fails.
 CREATE TABLE send_attempts (
     broadcast_id BIGINT NOT NULL,
     recipient_id BIGINT NOT NULL,
     claim_number INTEGER NOT NULL,
-    business_id BIGINT NOT NULL REFERENCES businesses ON DELETE CASCADE,
+    business_id BIGINT NOT NULL,
     claimed_at TIMESTAMPTZ,
     ended_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     outcome TEXT NOT NULL CHECK (outcome IN ('failed', 'put_off', 'unknown', 'accepted')),
