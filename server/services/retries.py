@@ -10,6 +10,8 @@ from server.domain.states import FINAL, LIVE, Act, Actor, BroadcastStatus
 from server.services.events import add_act
 
 MAY_BE_RETRIED = ("failed", "unknown")
+# An unknown one of a broadcast that settles may be sent to again.
+_CAN_SEND = LIVE | {BroadcastStatus.SETTLING}
 
 _COPY_BROADCAST = text("""
     /* retries.copy_broadcast */
@@ -74,21 +76,34 @@ _RETRIES = text("""
 """)
 
 _SPARE = text("""
-    /* retries.spare   Lock: the retry, then its recipients. Who is being sent to just now cannot be called back. */
+    /* retries.spare
+       Why:  who waits is skipped; who is unknown there must not be sent to again, and counts as failed until a report
+             tells. Who is being sent to just now cannot be called back.
+       Lock: the retry, then its recipients. */
     WITH retry AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = :retry_id FOR UPDATE
+    ), found AS (
+        SELECT r.id, r.status
+          FROM retry, whatsapp_broadcast_recipients before, whatsapp_broadcast_recipients r
+         WHERE before.broadcast_id = :broadcast_id AND before.id = ANY(:recipient_ids)
+           AND r.broadcast_id = retry.id AND r.phone = before.phone AND r.status IN ('queued', 'unknown')
+           FOR UPDATE OF r
     ), spared AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET status = 'skipped', next_attempt_at = NULL, error_message = :reason
-          FROM retry, whatsapp_broadcast_recipients before
-         WHERE before.broadcast_id = :broadcast_id AND before.id = ANY(:recipient_ids)
-           AND r.broadcast_id = retry.id AND r.phone = before.phone AND r.status = 'queued'
-        RETURNING 1
+           SET status = CASE f.status WHEN 'queued' THEN 'skipped' ELSE 'failed' END,
+               was_unknown = f.status = 'unknown', unknown_at = NULL, next_attempt_at = NULL, error_message = :reason,
+               failed_at = CASE f.status WHEN 'unknown' THEN clock_timestamp() END
+          FROM found f WHERE r.broadcast_id = :retry_id AND r.id = f.id
+        RETURNING f.status AS before
+    ), tally AS (
+        SELECT count(*) FILTER (WHERE before = 'queued') AS skipped,
+               count(*) FILTER (WHERE before = 'unknown') AS failed
+          FROM spared
     )
-    UPDATE whatsapp_broadcasts
-       SET skipped_count = skipped_count + (SELECT count(*) FROM spared),
-           processed_count = processed_count + (SELECT count(*) FROM spared)
-     WHERE id = :retry_id AND EXISTS (SELECT FROM spared)
+    UPDATE whatsapp_broadcasts b
+       SET skipped_count = b.skipped_count + t.skipped, failed_count = b.failed_count + t.failed,
+           unknown_count = b.unknown_count - t.failed, processed_count = b.processed_count + t.skipped + t.failed
+      FROM tally t WHERE b.id = :retry_id AND t.skipped + t.failed > 0
 """)
 GOT_IT = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
 
@@ -96,7 +111,7 @@ GOT_IT = "They have got it by the broadcast that this one tries again, as WhatsA
 async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: Sequence[int]) -> None:
     """Send nothing more to people of a broadcast in its retries: they turned out to have got it after all."""
     values = {"broadcast_id": broadcast_id, "recipient_ids": list(recipient_ids), "reason": GOT_IT}
-    found = await connection.scalars(_RETRIES, {"broadcast_id": broadcast_id, "live": sorted(LIVE)})
+    found = await connection.scalars(_RETRIES, {"broadcast_id": broadcast_id, "live": sorted(_CAN_SEND)})
     for retry_id in found.all():
         await connection.execute(_SPARE, {**values, "retry_id": retry_id})
 

@@ -168,6 +168,20 @@ async def test_who_turns_out_to_have_got_it_is_taken_out_of_every_retry_that_has
     assert assert_counters_equal_rows(database_url, second).row["skipped_count"] == 1
 
 
+async def test_who_is_unknown_in_a_retry_is_not_sent_to_again_once_they_turn_out_to_have_got_it(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id, status="settling")
+    async with engine.begin() as connection:
+        values = {"broadcast_id": first, "row": 2, "status": "unknown", "was_unknown": False}
+        await connection.execute(_SET, values)
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET unknown_count = 1 WHERE id = :id"), {"id": first})
+    await hear(engine, broadcast, "sent", 2)
+    books = assert_counters_equal_rows(database_url, first)
+    assert (books.statuses, books.row["unknown_count"]) == ({"failed": 1}, 0)
+
+
 async def test_who_is_sent_to_at_this_moment_is_left_to_their_run(engine: AsyncEngine) -> None:
     broadcast = await an_ended_broadcast(engine)
     first = await retry(engine, broadcast.id)
