@@ -24,6 +24,7 @@ from server import (
     routes_segments,
     routes_templates,
     routes_tests,
+    routes_truth,
     routes_webhooks,
     routes_whatsapp,
 )
@@ -95,6 +96,8 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     api.include_router(routes_events.router)
     api.include_router(routes_plans.router)
     api.include_router(routes_tests.router)
+    api.include_router(routes_truth.router)
+    api.include_router(routes_truth.key_router)
     api.include_router(routes_channels.router)
     api.include_router(routes_templates.router)
     api.include_router(routes_contacts.router)

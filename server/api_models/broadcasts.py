@@ -117,6 +117,8 @@ class Broadcast(BaseModel):
                 "canary_judged_at": "2026-11-25T09:00:03Z",
                 "spread_over_days": False,
                 "audience": None,
+                "retry_of": None,
+                "retried_by": [],
             }
         }
     )
@@ -154,6 +156,8 @@ class Broadcast(BaseModel):
     canary_judged_at: Instant | None
     spread_over_days: bool
     audience: dict[str, Any] | None
+    retry_of: Annotated[int | None, Field(description="the broadcast whose failed people this one goes to")]
+    retried_by: Annotated[list[int], Field(description="the broadcasts that try its failed people again")]
 
 
 class StoppedBroadcast(Broadcast):

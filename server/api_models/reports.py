@@ -18,6 +18,8 @@ class HistoryEntry(BaseModel):
     to_status: str
     reason: str | None
     detail: str | None
+    recipient_id: Annotated[int | None, Field(description="whom alone it is about")]
+    hash: Annotated[str, Field(description="of this change and all before it: docs/receipt.md")]
 
 
 class HistoryPage(BaseModel):

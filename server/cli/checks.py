@@ -11,8 +11,9 @@ import typer
 from server.addresses import vault
 from server.cli.environment import environment, transact
 from server.cli.output import Exit, answer_json, answer_list, counted, say
+from server.cli.truth import verify_receipt
 from server.config import settings
-from server.domain.errors import ClarionError, NotFound
+from server.domain.errors import BadInput, ClarionError, NotFound
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,9 +28,20 @@ CLOCK_TOLERANCE_SECONDS = 2.0
 
 def verify(
     number: Annotated[str | None, typer.Argument(metavar="[ID]", help="One broadcast; by default all.")] = None,
+    receipt: Annotated[
+        str | None, typer.Option(metavar="FILE", help="A receipt instead, without any database; - reads stdin.")
+    ] = None,
+    public_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Whose signature the receipt must have, as base64.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold the counters of broadcasts against their rows. Exit code 1 and the difference where they disagree."""
+    """Hold counters against rows and histories against their chain, or check a receipt. Exit code 1 where it fails."""
+    if receipt is not None:
+        verify_receipt(receipt, public_key, as_json=as_json)
+        return
+    if public_key is not None:
+        raise BadInput("--public-key goes with --receipt.")
     from server.cli.watch import broadcast_number
     from server.services.verify import verify as hold_against_rows
 
@@ -50,12 +62,14 @@ def verify(
                 f"Broadcast {difference.broadcast_id}: {difference.counter} is {difference.on_the_row:,}, "
                 f"and the rows say {difference.in_the_rows:,}."
             )
+        for broken in verified.broken_histories:
+            say(f"Broadcast {broken.broadcast_id}: {broken.where}.")
         broadcasts = counted(verified.broadcasts_count, "broadcast")
         say(
             f"{broadcasts} with {counted(verified.recipients_count, 'recipient')}: "
             + ("the counters equal the rows." if not verified.differences else "they disagree.")
         )
-    if verified.differences:
+    if not verified.holds:
         raise typer.Exit(Exit.ENVIRONMENT)
 
 

@@ -122,3 +122,62 @@ def _by_evidence(silence: Silence, max_wait_seconds: float) -> Judgement:
     if silence.neighbours.are_heard:
         return Judgement(Remedy.RESEND, NEVER_ACCEPTED)
     return Judgement(Remedy.FAIL, TOO_LONG) if silence.age_seconds >= max_wait_seconds else Judgement(Remedy.WAIT)
+
+
+class Outlook(NamedTuple):
+    """How things stand with somebody unknown. Instants as seconds from now.
+
+    judgement: what would be done at this moment. says: what the evidence says, in plain words. seconds_left: until it
+    is decided at the latest; 0 where it is due.
+    """
+
+    judgement: Judgement
+    says: str
+    seconds_left: float
+
+
+def outlook(
+    policy: UnknownPolicy,
+    silence: Silence,
+    *,
+    can_send: bool,
+    grace_seconds: float,
+    max_wait_seconds: float,
+    max_attempts: int,
+) -> Outlook:
+    """What is known of an unknown one now, for a person who wonders whether to wait."""
+    now = judge(
+        policy,
+        silence,
+        can_send=can_send,
+        grace_seconds=grace_seconds,
+        max_wait_seconds=max_wait_seconds,
+        max_attempts=max_attempts,
+    )
+    at_grace = _judge(
+        policy,
+        silence._replace(age_seconds=max(silence.age_seconds, grace_seconds)),
+        can_send=can_send,
+        grace_seconds=grace_seconds,
+        max_wait_seconds=max_wait_seconds,
+    )
+    # Where the grace period alone does not decide it, the longest wait does.
+    decided_at = grace_seconds if at_grace.remedy is not Remedy.WAIT else max_wait_seconds
+    return Outlook(now, _in_words(silence), max(decided_at - silence.age_seconds, 0.0))
+
+
+def _in_words(silence: Silence) -> str:
+    accepted, heard = silence.neighbours
+    if silence.since_last_status_seconds is None:
+        return "No status has ever come by webhook for this number, so that silence says nothing."
+    if silence.since_last_status_seconds > LINE_IS_OPEN_SECONDS:
+        return "No status has come by webhook for this number in the last day, so that silence says nothing."
+    if accepted < LEAST_NEIGHBOURS:
+        return (
+            f"{accepted} of the messages around it are known to be accepted in the same minute, which is too few to "
+            f"judge by: it takes {LEAST_NEIGHBOURS}."
+        )
+    told = f"Of {accepted} messages around it that were accepted in the same minute {heard} were heard of by webhook"
+    if silence.neighbours.are_heard:
+        return f"{told}, and this one was not: WhatsApp never accepted it, by all that is known."
+    return f"{told}. That is not nearly all of them, so that silence says nothing yet."

@@ -83,9 +83,11 @@ class Move(StrEnum):
     CANCEL = "be cancelled"
 
 
-class Note(StrEnum):
+class Act(StrEnum):
     """What the history tells beside the moves, and what leaves the status as it is. The value reads after 'cannot'."""
 
+    SETTLE_BY_HAND = "settle by hand"  # one unknown recipient
+    RETRY = "retry"  # another broadcast goes to those who failed in this one
     RATE = "have another rate"
 
 

@@ -75,6 +75,8 @@ class WhatsAppBroadcast(Base):
     rejected: Mapped[list[Any]] = mapped_column(server_default="[]")  # the first 1,000: row, phone, reason
     rejected_count: Mapped[int] = mapped_column(server_default="0")
 
+    history_head: Mapped[str] = mapped_column(server_default="0" * 64)  # the hash of the last event
+
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     scheduled_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
@@ -114,7 +116,7 @@ class WhatsAppBroadcastRecipient(Base):
 
 
 class BroadcastEvent(Base):
-    """One change of a broadcast: who or what, from, to, why. Only ever added to."""
+    """One change of a broadcast: who or what, from, to, why. Only ever added to, and only by `services/events`."""
 
     __tablename__ = "broadcast_events"
 
@@ -128,6 +130,41 @@ class BroadcastEvent(Base):
     to_status: Mapped[str]
     reason: Mapped[str | None]
     detail: Mapped[str | None]
+    recipient_id: Mapped[int | None]  # whom alone it is about
+    hash: Mapped[str]  # of this event and all before it: `domain/history`
+
+
+class SendAttempt(Base):
+    """An attempt that did not simply end in acceptance: what the recipient's row has room for only until the next.
+
+    outcome: `failed`, `put_off`, `unknown`, or `accepted` where WhatsApp reported a failure later and another attempt
+    was due.
+    """
+
+    __tablename__ = "send_attempts"
+
+    broadcast_id: Mapped[int] = mapped_column(primary_key=True)
+    recipient_id: Mapped[int] = mapped_column(primary_key=True)
+    claim_number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    business_id: Mapped[int]
+    claimed_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    outcome: Mapped[str]
+    is_counted: Mapped[bool]  # false where it does not count against the attempts that a person may have
+    message_id: Mapped[str | None]
+    error_code: Mapped[int | None] = mapped_column(Integer)
+    error_message: Mapped[str | None]
+
+
+class ReceiptKey(Base):
+    """The key pair that signs receipts: one for all processes of this database."""
+
+    __tablename__ = "receipt_keys"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
+    private_key_encrypted: Mapped[str]
+    public_key: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class BulkGateRow(Base):

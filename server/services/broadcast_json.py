@@ -6,8 +6,9 @@ Its cost does not grow with the audience.
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from server.domain.errors import NotFound
 from server.domain.limits import limit_shown
@@ -20,8 +21,16 @@ _AS_THEY_ARE = (
     "total_recipients", "processed_count", "sent_count", "delivered_count", "read_count", "failed_count",
     "cancelled_count", "skipped_count", "unknown_count", "replied_count", "cancel_requested",
     "last_processed_recipient_id", "rate_limit", "rejected", "rejected_count", "canary", "spread_over_days", "audience",
+    "retry_of", "retried_by",
 )  # fmt: skip
 _INSTANTS = ("resume_at", "created_at", "scheduled_at", "started_at", "completed_at", "canary_judged_at")
+
+
+def rows() -> Select[Any]:
+    """Broadcasts as `as_json` takes them: the row, and the ids of those that retry it (`retried_by`)."""
+    again = aliased(WhatsAppBroadcast)
+    ids = select(again.id).where(again.retry_of == WhatsAppBroadcast.id).order_by(again.id)
+    return select(WhatsAppBroadcast, func.array(ids.scalar_subquery()).label("retried_by"))
 
 
 async def show(connection: AsyncConnection, business_id: int | None, broadcast_id: int) -> dict[str, Any]:
@@ -29,7 +38,7 @@ async def show(connection: AsyncConnection, business_id: int | None, broadcast_i
 
     business_id: None is the operator at the command line, who sees every business.
     """
-    statement = select(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id)
+    statement = rows().where(WhatsAppBroadcast.id == broadcast_id)
     if business_id is not None:
         statement = statement.where(WhatsAppBroadcast.business_id == business_id)
     row = (await connection.execute(statement)).one_or_none()
@@ -42,15 +51,15 @@ async def show_many(
     connection: AsyncConnection, business_id: int | None, *, status: str | None, before_id: int | None, limit: int
 ) -> list[dict[str, Any]]:
     """The newest broadcasts of a business (None: of all), at most `limit`, older than `before_id` where it is given."""
-    statement = select(WhatsAppBroadcast)
+    statement = rows()
     if business_id is not None:
         statement = statement.where(WhatsAppBroadcast.business_id == business_id)
     if status is not None:
         statement = statement.where(WhatsAppBroadcast.status == status)
     if before_id is not None:
         statement = statement.where(WhatsAppBroadcast.id < before_id)
-    rows = await connection.execute(statement.order_by(WhatsAppBroadcast.id.desc()).limit(limit))
-    return [as_json(row) for row in rows]
+    found = await connection.execute(statement.order_by(WhatsAppBroadcast.id.desc()).limit(limit))
+    return [as_json(row) for row in found]
 
 
 async def message_of(connection: AsyncConnection, broadcast_id: int) -> Row[Any]:

@@ -1,7 +1,7 @@
 """Channels: the numbers a business sends from. Tokens are written, encrypted, and never read back by a person."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -93,6 +93,23 @@ async def choose(connection: AsyncConnection, business_id: int, channel_id: int 
         listed = ", ".join(map(str, known))
         raise BadInput(f"This business has several numbers: say which one sends ({listed}).", pointer="/channel_id")
     return known[0]
+
+
+class Number(NamedTuple):
+    """What Meta calls a channel and its account."""
+
+    phone_number_id: str
+    waba_id: str
+
+
+async def number_of(connection: AsyncConnection, channel_id: int) -> Number:
+    """A channel without its token, for whoever does not send. Raises `NotFound`."""
+    row = (
+        await connection.execute(select(Channel.phone_number_id, Channel.waba_id).where(Channel.id == channel_id))
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no channel {channel_id}.")
+    return Number(row.phone_number_id, row.waba_id)
 
 
 async def sender(connection: AsyncConnection, vault: Vault, channel_id: int) -> Sender:

@@ -67,6 +67,7 @@ RECORD: Final = """
        Lock: the broadcast, then the recipients.
        A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again; so is one that
        was claimed once more since: the answer to a record may get lost, and the record come a second time.
+       What became of the attempt is kept beside the row where it was not plainly accepted: the row knows only the last.
        Who opted out while they were claimed does not go back into the queue. */
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
@@ -90,7 +91,19 @@ RECORD: Final = """
                failed_at = CASE WHEN o.status = 'failed' THEN clock_timestamp() ELSE r.failed_at END
           FROM run, outcomes o
          WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending' AND r.claim_number = o.claim_number
-        RETURNING r.status, r.next_attempt_at
+        RETURNING r.status, r.next_attempt_at, r.id, o.claim_number, r.claimed_at, o.status AS became, o.unused,
+                  o.error_code, o.error_message
+    ), tried AS (
+        -- Handed back unsent, and opted out before the request left, are no attempts: they come without a word.
+        INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, outcome,
+                                   is_counted, error_code, error_message)
+        SELECT %(broadcast_id)s, id, claim_number, %(business_id)s, claimed_at,
+               CASE became WHEN 'queued' THEN 'put_off' ELSE became END, coalesce(unused, 0) = 0, error_code,
+               error_message
+          FROM recorded
+         WHERE became IN ('failed', 'unknown')
+            OR became = 'queued' AND (error_code IS NOT NULL OR error_message IS NOT NULL)
+            ON CONFLICT DO NOTHING
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
         SELECT %(business_id)s, o.suppressed_phone, 'stopped marketing messages in WhatsApp'
@@ -164,7 +177,12 @@ TAKE_OVER: Final = """
                         UNION ALL
                         SELECT w.id FROM whatsapp_broadcast_recipients w
                          WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
-        RETURNING r.id
+        RETURNING r.id, r.claim_number, r.business_id, r.claimed_at
+    ), tried AS (
+        INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, outcome,
+                                   is_counted, error_message)
+        SELECT %(broadcast_id)s, id, claim_number, business_id, claimed_at, 'unknown', true, %(why)s FROM strays
+            ON CONFLICT DO NOTHING
     )
     UPDATE whatsapp_broadcasts b
        SET unknown_count = b.unknown_count + (SELECT count(*) FROM strays),

@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -111,7 +110,7 @@ class ProgressHub:
 
     async def _look(self) -> None:
         watched = list(self._watchers)
-        statement = select(WhatsAppBroadcast).where(WhatsAppBroadcast.id.in_(watched))
+        statement = broadcast_json.rows().where(WhatsAppBroadcast.id.in_(watched))
         async with self._engine.connect() as connection:
             rows = (await connection.execute(statement)).all()
         for row in rows:

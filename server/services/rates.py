@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, StateDoesNotAllow
-from server.domain.states import FINAL, Actor, BroadcastStatus, Note
-from server.services.events import add_event
+from server.domain.states import FINAL, Act, Actor, BroadcastStatus
+from server.services.events import add_act
 from server.services.signals import look_at_row
 
 _OF_BROADCAST = text("""
@@ -47,12 +47,12 @@ async def limit(connection: AsyncConnection, broadcast_id: int, rate: int | None
     if row is None:
         raise NotFound(f"There is no broadcast {broadcast_id}.")
     if row.status in FINAL or row.status == BroadcastStatus.SETTLING:
-        raise StateDoesNotAllow(Note.RATE, row.status)
+        raise StateDoesNotAllow(Act.RATE, row.status)
     if row.rate_limit == rate:
         return
     await connection.execute(_LIMIT, {"broadcast_id": broadcast_id, "rate": rate})
     detail = f"The rate was {_in_words(row.rate_limit)} and is {_in_words(rate)}."
-    await add_event(connection, broadcast_id, Note.RATE, by=by, before=row.status, after=row.status, detail=detail)
+    await add_act(connection, broadcast_id, Act.RATE, by=by, status=row.status, detail=detail)
     await look_at_row(connection, broadcast_id)
 
 

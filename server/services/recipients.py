@@ -9,12 +9,12 @@ from server.domain.errors import NotFound
 from server.domain.states import RecipientStatus
 from server.models import BroadcastEvent, WhatsAppBroadcastRecipient
 
-_SHOWN: Final = (
+SHOWN: Final = (
     "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "variables", "sent_at",
     "delivered_at", "read_at", "failed_at",
 )  # fmt: skip
 _WITH_A_REASON: Final = (RecipientStatus.FAILED, RecipientStatus.UNKNOWN)
-_HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail")
+_HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail", "recipient_id", "hash")
 
 
 async def page(
@@ -22,7 +22,7 @@ async def page(
 ) -> list[dict[str, Any]]:
     """At most `limit` recipients with larger ids than `after_id`, in the order of the list."""
     recipient = WhatsAppBroadcastRecipient
-    statement = select(*(getattr(recipient, name) for name in _SHOWN)).where(
+    statement = select(*(getattr(recipient, name) for name in SHOWN)).where(
         recipient.broadcast_id == broadcast_id, recipient.id > after_id
     )
     if status is not None:
@@ -34,7 +34,7 @@ async def page(
 async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -> dict[str, Any]:
     """One person of a broadcast. phone: E.164. Raises `NotFound`."""
     recipient = WhatsAppBroadcastRecipient
-    statement = select(*(getattr(recipient, name) for name in _SHOWN)).where(
+    statement = select(*(getattr(recipient, name) for name in SHOWN)).where(
         recipient.broadcast_id == broadcast_id, recipient.phone == phone
     )
     row = (await connection.execute(statement)).mappings().one_or_none()

@@ -6,9 +6,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
-from server.domain.states import FINAL, BroadcastStatus
+from server.domain.states import FINAL, LIVE, Act, Actor, BroadcastStatus
+from server.services.events import add_act
 
 MAY_BE_RETRIED = ("failed", "unknown")
+# An unknown one of a broadcast that settles may be sent to again.
+_CAN_SEND = LIVE | {BroadcastStatus.SETTLING}
 
 _COPY_BROADCAST = text("""
     /* retries.copy_broadcast */
@@ -22,7 +25,7 @@ _COPY_RECIPIENTS = text("""
     /* retries.copy_recipients
        Set-based; never to those who opted out since, and to those who failed only because nobody knows what became of
        their message not unless unknowns were asked for: they may have got it. Who is in an earlier retry already is
-       left out, so that asking twice sends once. */
+       left out, so that asking twice sends once, unless it left them out in its turn. */
     WITH copied AS (
         INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
         SELECT :new_id, r.business_id, r.row_number, r.phone, r.variables
@@ -32,7 +35,7 @@ _COPY_RECIPIENTS = text("""
                     THEN :with_unknown ELSE r.status = 'failed' AND :with_failed END
            AND NOT EXISTS (SELECT FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients again
                                ON again.broadcast_id = b.id AND again.phone = r.phone
-                            WHERE b.retry_of = :broadcast_id AND again.status <> 'cancelled')
+                            WHERE b.retry_of = :broadcast_id AND again.status NOT IN ('cancelled', 'skipped'))
            AND r.delivered_at IS NULL  -- reported as delivered and then as failed: they have got it
            AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
          ORDER BY r.id
@@ -42,9 +45,81 @@ _COPY_RECIPIENTS = text("""
     RETURNING total_recipients
 """)
 
+_HAND_OVER = text("""
+    /* retries.hand_over
+       Why:  unknown ones whom the new broadcast sends to must not be sent to again by the old one as well, whatever the
+             evidence says or a person decides later. */
+    WITH settled AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, was_unknown = true,
+               error_message = :reason
+          FROM whatsapp_broadcast_recipients again
+         WHERE r.broadcast_id = :broadcast_id AND r.status = 'unknown'
+           AND again.broadcast_id = :new_id AND again.phone = r.phone
+        RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts
+       SET unknown_count = unknown_count - (SELECT count(*) FROM settled),
+           failed_count = failed_count + (SELECT count(*) FROM settled),
+           processed_count = processed_count + (SELECT count(*) FROM settled)
+     WHERE id = :broadcast_id AND EXISTS (SELECT FROM settled)
+""")
+
+_RETRIES = text("""
+    /* retries.retries   Those of it, and those of them, which can still send. Few, by their partial index. */
+    WITH RECURSIVE later AS (
+        SELECT id, status FROM whatsapp_broadcasts WHERE retry_of = :broadcast_id
+         UNION
+        SELECT b.id, b.status FROM later JOIN whatsapp_broadcasts b ON b.retry_of = later.id
+    )
+    SELECT id FROM later WHERE status = ANY(:live) ORDER BY id
+""")
+
+_SPARE = text("""
+    /* retries.spare
+       Why:  who waits is skipped; who is unknown there must not be sent to again, and counts as failed until a report
+             tells. Who is being sent to just now cannot be called back.
+       Lock: the retry, then its recipients. */
+    WITH retry AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = :retry_id FOR UPDATE
+    ), found AS (
+        SELECT r.id, r.status
+          FROM retry, whatsapp_broadcast_recipients before, whatsapp_broadcast_recipients r
+         WHERE before.broadcast_id = :broadcast_id AND before.id = ANY(:recipient_ids)
+           AND r.broadcast_id = retry.id AND r.phone = before.phone AND r.status IN ('queued', 'unknown')
+           FOR UPDATE OF r
+    ), spared AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = CASE f.status WHEN 'queued' THEN 'skipped' ELSE 'failed' END,
+               was_unknown = f.status = 'unknown', unknown_at = NULL, next_attempt_at = NULL, error_message = :reason,
+               failed_at = CASE f.status WHEN 'unknown' THEN clock_timestamp() END
+          FROM found f WHERE r.broadcast_id = :retry_id AND r.id = f.id
+        RETURNING f.status AS before
+    ), tally AS (
+        SELECT count(*) FILTER (WHERE before = 'queued') AS skipped,
+               count(*) FILTER (WHERE before = 'unknown') AS failed
+          FROM spared
+    )
+    UPDATE whatsapp_broadcasts b
+       SET skipped_count = b.skipped_count + t.skipped, failed_count = b.failed_count + t.failed,
+           unknown_count = b.unknown_count - t.failed, processed_count = b.processed_count + t.skipped + t.failed
+      FROM tally t WHERE b.id = :retry_id AND t.skipped + t.failed > 0
+""")
+GOT_IT = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
+
+
+async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: Sequence[int]) -> None:
+    """Send nothing more to people of a broadcast in its retries: they turned out to have got it after all."""
+    values = {"broadcast_id": broadcast_id, "recipient_ids": list(recipient_ids), "reason": GOT_IT}
+    found = await connection.scalars(_RETRIES, {"broadcast_id": broadcast_id, "live": sorted(_CAN_SEND)})
+    for retry_id in found.all():
+        await connection.execute(_SPARE, {**values, "retry_id": retry_id})
+
 
 async def create(connection: AsyncConnection, broadcast_id: int, include: Sequence[str]) -> int:
     """A draft to those of an ended broadcast who failed (or are unknown, who may get it twice). Returns its id.
+
+    Who was unknown counts as failed there from here on: they are the new broadcast's to send to.
 
     Raises `NotFound`, `StateDoesNotAllow` while the broadcast still goes on, `BadInput` where nobody is left.
     """
@@ -65,9 +140,14 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
         "with_failed": "failed" in include,
         "with_unknown": "unknown" in include,
     }
-    if not await connection.scalar(_COPY_RECIPIENTS, values):
+    count = await connection.scalar(_COPY_RECIPIENTS, values)
+    if not count:
         raise BadInput(
             f"Nobody of broadcast {broadcast_id} is {' or '.join(include)} and not in an earlier retry of it.",
             pointer="/include",
         )
+    reason = f"Nobody knows whether WhatsApp accepted this message. Broadcast {new_id} sends it again."
+    await connection.execute(_HAND_OVER, {"broadcast_id": broadcast_id, "new_id": new_id, "reason": reason})
+    detail = f"Broadcast {new_id} tries {count} of its people again."
+    await add_act(connection, broadcast_id, Act.RETRY, by=Actor.USER, status=status, detail=detail)
     return new_id

@@ -92,6 +92,21 @@ _WRITE: Final = """
      WHERE r.broadcast_id = o.broadcast_id AND r.id = o.id
 """
 
+_KEEP_ATTEMPTS: Final = """
+    /* statuses.keep_attempts
+       Why:  whoever is put off is sent another message, and their row forgets the one that was accepted and failed.
+       Cost: those who are put off alone, before _WRITE. */
+    INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, ended_at, outcome,
+                               is_counted, message_id)
+    SELECT r.broadcast_id, r.id, r.claim_number, r.business_id, r.claimed_at, coalesce(r.sent_at, clock_timestamp()),
+           'accepted', o.unused = 0, o.message_id
+      FROM json_to_recordset(%(people)s::json)
+           AS o (broadcast_id bigint, id bigint, message_id text, unused smallint)
+      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = o.broadcast_id AND r.id = o.id
+        ON CONFLICT (broadcast_id, recipient_id, claim_number) DO UPDATE
+           SET is_counted = excluded.is_counted, message_id = excluded.message_id
+"""
+
 _COUNT: Final = text("""
     /* statuses.count
        What was reported is a memory of the last one or two thousand people: at the upper mark all three are halved. */
@@ -153,6 +168,7 @@ class Changes:
     """What statuses changed beyond the rows: put off by broadcast, stops to obey, people to suppress.
 
     last_failures: of each broadcast, why the last of those who failed or were put off did not get it.
+    got_it: those by broadcast who were thought to have failed, or were unknown.
     """
 
     put_off: set[int] = field(default_factory=set)
@@ -160,6 +176,7 @@ class Changes:
     last_failures: dict[int, str] = field(default_factory=dict)
     suppressed: list[Suppress] = field(default_factory=list)
     changed: set[int] = field(default_factory=set)
+    got_it: dict[int, list[int]] = field(default_factory=dict)
 
 
 async def place(connection: AsyncConnection, heard: Sequence[Heard]) -> dict[int, Place]:
@@ -223,12 +240,30 @@ async def apply(
             continue
         written, is_alike = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
         people.append(written)
+        if _got_it_after_all(person, merged.person):
+            changes.got_it.setdefault(at.broadcast_id, []).append(at.recipient_id)
         after = RecipientStatus(written["status"])
         _count(counts[at.broadcast_id], person.status, after)
         if person.status not in _LAST_WORDS and after in _LAST_WORDS:
             _count_last_word(counts[at.broadcast_id], after, is_alike=is_alike)
+    await _write(connection, people)
+    await _count_all(connection, counts, changes)
+    owners = {Place(row[0], row[1]): row[2] for row in rows}
+    real = {at: where for at, where in places.items() if owners.get(where) == heard[at].business_id}
+    await _keep(connection, heard, real)
+    return changes
+
+
+async def _write(connection: AsyncConnection, people: Sequence[dict[str, Any]]) -> None:
+    put_off = [person for person in people if "delay_seconds" in person]
+    if put_off:
+        await ledger.within(connection, _KEEP_ATTEMPTS, {"people": _encode(put_off).decode()})
     if people:
         await ledger.within(connection, _WRITE, {"people": _encode(people).decode()})
+
+
+async def _count_all(connection: AsyncConnection, counts: Mapping[int, Counter[str]], changes: Changes) -> None:
+    """Count what was written, and judge what was reported so far."""
     for broadcast_id, count in sorted(counts.items()):
         changes.changed.add(broadcast_id)
         values = {"broadcast_id": broadcast_id, **{name: count[name] for name in (*_COUNTED, *_REPORTED)}}
@@ -238,15 +273,18 @@ async def apply(
             stop = judge_reports(Reported(*reported), changes.last_failures.get(broadcast_id, ""))
             if stop is not None:
                 changes.stops[broadcast_id] = stop
-    owners = {Place(row[0], row[1]): row[2] for row in rows}
-    real = {at: where for at, where in places.items() if owners.get(where) == heard[at].business_id}
-    await _keep(connection, heard, real)
-    return changes
 
 
 def _said_by(business_id: int, heard: Sequence[Heard]) -> list[Status]:
     """What the recipient's own business heard: nobody's webhook changes the rows of somebody else."""
     return [status.update.status for status in heard if status.business_id == business_id and status.update.status]
+
+
+def _got_it_after_all(before: Person, after: Person) -> bool:
+    """Whether a retry may have been made for somebody who needs none."""
+    if before.status not in (RecipientStatus.FAILED, RecipientStatus.UNKNOWN):
+        return False
+    return after.status in COUNTED_AS_SENT or (before.delivered_at is None and after.delivered_at is not None)
 
 
 async def _failed_ids(connection: AsyncConnection, heard: Sequence[Heard]) -> set[str]:

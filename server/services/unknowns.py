@@ -4,18 +4,20 @@ Nobody is sent again while the inbox is behind: it may hold the very status that
 """
 
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge
+from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge, outlook
 from server.domain.states import Actor, BroadcastStatus
 from server.services import broadcasts
 
 # One round judges at most so many of one broadcast; the next goes on.
 MOST: int = 10_000
-_CAN_SEND = frozenset(
+CAN_SEND = frozenset(
     {BroadcastStatus.QUEUED, BroadcastStatus.RUNNING, BroadcastStatus.PAUSED, BroadcastStatus.SETTLING}
 )
 
@@ -25,16 +27,17 @@ _DUE = text("""
      WHERE unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second' AND status = 'unknown'
 """)
 
-_LOCK = text("""
-    /* unknowns.lock */
-    SELECT b.status, u.unknown_policy,
+_LOOK = """
+    SELECT b.status, b.cancel_requested, u.unknown_policy,
            extract(epoch FROM clock_timestamp() - c.last_status_at)::float8 AS since_last_status,
            EXISTS (SELECT FROM webhook_inbox
                     WHERE received_at < clock_timestamp() - interval '2 seconds') AS is_behind
       FROM whatsapp_broadcasts b JOIN businesses u ON u.id = b.business_id
       LEFT JOIN channels c ON c.id = b.channel_id
-     WHERE b.id = :broadcast_id FOR UPDATE OF b
-""")
+     WHERE b.id = :broadcast_id
+"""
+_LOCK = text(f"{_LOOK} FOR UPDATE OF b /* unknowns.lock */")
+_AROUND = text(f"{_LOOK} /* unknowns.around */")
 
 _SILENT = text("""
     /* unknowns.silent
@@ -45,7 +48,7 @@ _SILENT = text("""
         SELECT id, attempts, date_trunc('minute', claimed_at) AS minute,
                extract(epoch FROM clock_timestamp() - unknown_at)::float8 AS age
           FROM whatsapp_broadcast_recipients
-         WHERE broadcast_id = :broadcast_id AND status = 'unknown'
+         WHERE broadcast_id = :broadcast_id AND status = 'unknown' AND id > :after_id
            AND unknown_at <= clock_timestamp() - :grace_seconds * interval '1 second'
          ORDER BY id LIMIT :most
     ), minutes AS (
@@ -61,6 +64,12 @@ _SILENT = text("""
     )
     SELECT d.id, d.age, d.attempts, coalesce(k.accepted, 0) AS accepted, coalesce(k.heard, 0) AS heard
       FROM due d LEFT JOIN known k ON k.minute = d.minute
+""")
+
+_PEOPLE = text("""
+    /* unknowns.people */
+    SELECT id, phone, attempts, unknown_at, claimed_at, error_message FROM whatsapp_broadcast_recipients
+     WHERE broadcast_id = :broadcast_id AND id = ANY(:ids) AND status = 'unknown' ORDER BY id
 """)
 
 _FAIL = text("""
@@ -96,6 +105,7 @@ _RESEND = text("""
            skipped_count = skipped_count + (SELECT count(*) FROM resent WHERE status = 'skipped'),
            processed_count = processed_count + (SELECT count(*) FROM resent WHERE status = 'skipped')
      WHERE id = :broadcast_id
+    RETURNING (SELECT count(*) FROM resent WHERE status = 'queued')
 """)
 
 
@@ -128,16 +138,16 @@ async def settle(engine: AsyncEngine, patience: Patience) -> int:
 
 
 async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: Patience) -> int:
-    row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+    row = await lock(connection, broadcast_id)
     if row is None:
         return 0
     by_judgement = defaultdict(list)
-    for silent in await _silent(connection, broadcast_id, patience):
+    for silent in await _silent(connection, broadcast_id, grace_seconds=patience.grace_seconds):
         silence = Silence(silent.age_seconds, row.since_last_status, silent.neighbours, silent.attempts)
         judgement = judge(
             UnknownPolicy(row.unknown_policy),
             silence,
-            can_send=row.status in _CAN_SEND,
+            can_send=row.status in CAN_SEND,
             grace_seconds=patience.grace_seconds,
             max_wait_seconds=patience.max_wait_seconds,
             max_attempts=patience.max_attempts,
@@ -147,16 +157,76 @@ async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: 
     for judgement, ids in by_judgement.items():
         if judgement.remedy is Remedy.WAIT or (judgement.remedy is Remedy.RESEND and row.is_behind):
             continue
-        statement = _FAIL if judgement.remedy is Remedy.FAIL else _RESEND
-        await connection.execute(statement, {"broadcast_id": broadcast_id, "ids": ids, "reason": judgement.reason})
-        count += len(ids)
-        if judgement.remedy is Remedy.RESEND:
+        if judgement.remedy is Remedy.FAIL:
+            await fail(connection, broadcast_id, ids, judgement.reason)
+        else:
             why = f"{len(ids)} unknown are sent again. {judgement.reason}"
-            await broadcasts.try_again(connection, broadcast_id, by=Actor.STEWARD, why=why)
+            await resend(connection, broadcast_id, ids, judgement.reason, by=Actor.STEWARD, why=why)
+        count += len(ids)
     return count
 
 
-async def _silent(connection: AsyncConnection, broadcast_id: int, patience: Patience) -> list[Silent]:
-    values = {"broadcast_id": broadcast_id, "grace_seconds": patience.grace_seconds, "most": MOST}
+async def lock(connection: AsyncConnection, broadcast_id: int) -> Row[Any] | None:
+    """Lock a broadcast whose unknowns are about to be settled. None where it is gone.
+
+    Gives its `status` and `cancel_requested`, and whether the inbox `is_behind`.
+    """
+    return (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+
+
+async def fail(connection: AsyncConnection, broadcast_id: int, ids: Sequence[int], reason: str) -> None:
+    """Count unknown ones as failed. The caller holds the broadcast."""
+    await connection.execute(_FAIL, {"broadcast_id": broadcast_id, "ids": list(ids), "reason": reason})
+
+
+async def resend(
+    connection: AsyncConnection, broadcast_id: int, ids: Sequence[int], reason: str, *, by: Actor, why: str
+) -> None:
+    """Put unknown ones back into the queue, but for those who opted out, and let the broadcast go on for them.
+
+    The caller holds the broadcast. reason: of the recipients. why: of the broadcast, in its history.
+    """
+    values = {"broadcast_id": broadcast_id, "ids": list(ids), "reason": reason}
+    if await connection.scalar(_RESEND, values):
+        await broadcasts.try_again(connection, broadcast_id, by=by, why=why)
+
+
+async def page(
+    connection: AsyncConnection, broadcast_id: int, patience: Patience, *, after_id: int, limit: int
+) -> list[dict[str, Any]]:
+    """Who is unknown, in the order of the list: for how long, by when it is decided, and what the evidence says now."""
+    around = (await connection.execute(_AROUND, {"broadcast_id": broadcast_id})).one()
+    silent = {
+        one.id: one for one in await _silent(connection, broadcast_id, grace_seconds=0, after_id=after_id, most=limit)
+    }
+    rows = await connection.execute(_PEOPLE, {"broadcast_id": broadcast_id, "ids": list(silent)})
+    return [_shown(dict(row), silent[row["id"]], around, patience) for row in rows.mappings()]
+
+
+def _shown(row: dict[str, Any], silent: Silent, around: Row[Any], patience: Patience) -> dict[str, Any]:
+    silence = Silence(silent.age_seconds, around.since_last_status, silent.neighbours, silent.attempts)
+    found = outlook(
+        UnknownPolicy(around.unknown_policy),
+        silence,
+        can_send=around.status in CAN_SEND,
+        grace_seconds=patience.grace_seconds,
+        max_wait_seconds=patience.max_wait_seconds,
+        max_attempts=patience.max_attempts,
+    )
+    row["reason"] = row.pop("error_message")
+    return row | {
+        "age_seconds": round(silent.age_seconds, 1),
+        "decided_by": row["unknown_at"] + timedelta(seconds=silent.age_seconds + found.seconds_left),
+        "evidence": found.says,
+        "accepted_around_count": silent.neighbours.accepted_count,
+        "heard_around_count": silent.neighbours.heard_count,
+        "would_be": found.judgement.remedy.value,
+    }
+
+
+async def _silent(
+    connection: AsyncConnection, broadcast_id: int, *, grace_seconds: float, after_id: int = 0, most: int = MOST
+) -> list[Silent]:
+    values = {"broadcast_id": broadcast_id, "grace_seconds": grace_seconds, "after_id": after_id, "most": most}
     rows = await connection.execute(_SILENT, values)
     return [Silent(row.id, row.age, row.attempts, Neighbours(row.accepted, row.heard)) for row in rows]

@@ -1,9 +1,11 @@
-"""Holds the counters of a broadcast against its rows: they are equal at every commit, or something is wrong."""
+"""Holds the counters of a broadcast against its rows, and its history against its chain: or something is wrong."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.services.events import breaks
 
 _DIFFERENCES = text("""
     /* verify.differences   One scan of the recipients in one snapshot with the counters. */
@@ -53,17 +55,32 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class BrokenHistory:
+    """A history that is not the one that was written. where: in plain words."""
+
+    broadcast_id: int
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """What was held against what."""
 
     broadcasts_count: int
     recipients_count: int
     differences: list[Difference]
+    broken_histories: list[BrokenHistory]
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything is as it should be."""
+        return not self.differences and not self.broken_histories
 
 
 async def verify(connection: AsyncConnection, broadcast_id: int | None = None) -> Verified:
-    """Hold the counters of one broadcast, or of all, against their rows."""
+    """Hold the counters of one broadcast, or of all, against their rows, and their histories against their chains."""
     values = {"broadcast_id": broadcast_id}
     broadcasts_count, recipients_count = (await connection.execute(_COUNT, values)).one()
-    rows = await connection.execute(_DIFFERENCES, values)
-    return Verified(broadcasts_count, int(recipients_count), [Difference(*row) for row in rows])
+    differences = [Difference(*row) for row in await connection.execute(_DIFFERENCES, values)]
+    broken = [BrokenHistory(*found) async for found in breaks(connection, broadcast_id)]
+    return Verified(broadcasts_count, int(recipients_count), differences, broken)

@@ -19,7 +19,7 @@ from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
 from server.providers.webhooks import AccountNews, Item, Oddity, PersonWrote, PreferenceChanged, StatusUpdate, read
-from server.services import account_updates, broadcasts, consents, replies, statuses
+from server.services import account_updates, broadcasts, consents, replies, retries, statuses
 from server.services.account_updates import Told
 from server.services.broadcasts import Why
 from server.services.channel_directory import ChannelDirectory, Known
@@ -259,9 +259,11 @@ async def _lock(connection: AsyncConnection, named: Iterable[int], owners: Itera
 
 
 async def _follow(connection: AsyncConnection, changes: Changes, locked: dict[int, str]) -> None:
-    """What statuses mean for the broadcasts: a pause, another try after the end, another ending."""
+    """What statuses mean for the broadcasts: a pause, another try after the end, another ending, a retry too many."""
     for broadcast_id in sorted(changes.put_off):
         await broadcasts.try_again(connection, broadcast_id, by=Actor.ENGINE, why=_PUT_OFF)
+    for broadcast_id, recipient_ids in sorted(changes.got_it.items()):
+        await retries.spare(connection, broadcast_id, recipient_ids)
     for broadcast_id, stop in sorted(changes.stops.items()):
         seconds = stop.resume_after_seconds
         resume_at = datetime.now(UTC) + timedelta(seconds=seconds) if seconds else None

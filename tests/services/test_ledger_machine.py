@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from msgspec import structs
 from psycopg import AsyncConnection
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from server.database import plain_connection, sqlalchemy_url
+from server.domain.errors import NotNow
+from server.domain.receipts import differences
 from server.domain.states import FINAL, Actor, Move, RecipientStatus
-from server.services import broadcasts, leases, steward, suppressions
+from server.services import broadcasts, leases, receipts, settlements, steward, suppressions
 from server.services.ledger import Claimed, Ledger, Pace, Result, RunKey
+from server.services.settlements import Settlement
 from tests.support.books import assert_counters_equal_rows
-from tests.support.builders import LEASE_SECONDS, Made, a_broadcast, a_business, run_out_of_lease
+from tests.support.builders import LEASE_SECONDS, VAULT, Made, a_broadcast, a_business, run_out_of_lease
 
 PEOPLE = 9
 _numbers = itertools.count(1)
@@ -36,6 +40,9 @@ OUTCOMES = {
 }
 
 
+_FIRST = text("SELECT min(id) FROM whatsapp_broadcast_recipients WHERE broadcast_id = :id")
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """One broadcast, at most one runner, and everything that can happen to them."""
 
@@ -47,6 +54,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.engine: AsyncEngine = create_async_engine(sqlalchemy_url(self.database_url))
         self.connection: AsyncConnection[Any] = self.do(plain_connection(self.database_url))
         self.broadcast: Made = self.do(self._make())
+        self.first_id: int = self.transact(lambda c: c.scalar(_FIRST, {"id": self.broadcast.id}))
         self.run: RunKey | None = None
         self.in_flight: list[Claimed] = []
         self.may_have_got_it: set[int] = set()
@@ -95,6 +103,8 @@ class LedgerMachine(RuleBasedStateMachine):
         ended, self.in_flight = self.in_flight[:count], self.in_flight[count:]
         outcome = OUTCOMES[kind]
         results = [structs.replace(outcome, id=r.id, claim_number=r.claim_number) for r in ended]
+        if kind == "sent":
+            results = [structs.replace(r, message_id=f"wamid.{r.id}.{r.claim_number}") for r in results]
         if kind in {"sent", "unknown"}:
             self.may_have_got_it |= {result.id for result in results}
         # Whatever is still in flight may be among the smallest ids: settle nothing that is not certain.
@@ -124,6 +134,21 @@ class LedgerMachine(RuleBasedStateMachine):
         phone = f"+97250{number:07d}"
         self.transact(lambda c: suppressions.suppress(c, self.broadcast.business_id, phone, "said STOP"))
 
+    @rule(number=st.integers(1, PEOPLE), settlement=st.sampled_from(Settlement))
+    def a_person_settles(self, number: int, settlement: Settlement) -> None:
+        recipient_id = self.first_id + number - 1
+        try:
+            self.transact(lambda c: settlements.settle(c, self.broadcast.id, recipient_id, settlement))
+        except NotNow:
+            return
+        if settlement is Settlement.RESEND:
+            self.may_have_got_it.discard(recipient_id)  # it is asked for, at a person's own risk
+
+    @rule()
+    def a_receipt_is_drawn_up(self) -> None:
+        receipt = self.do(receipts.issue(self.engine, VAULT, self.broadcast.business_id, self.broadcast.id))
+        assert differences(receipt) == []
+
     # Late, and not each time: a cancel ends the story.
     @precondition(lambda self: self.run is None and self.claims_count > 4)
     @rule()
@@ -147,10 +172,13 @@ class LedgerMachine(RuleBasedStateMachine):
             assert books.statuses["queued"] == 0
 
     def teardown(self) -> None:
-        """Close what the machine opened."""
-        self.do(self.connection.close())
-        self.do(self.engine.dispose())
-        self.loop.close()
+        """Look at the books a last time, and close what the machine opened."""
+        try:
+            self.a_receipt_is_drawn_up()
+        finally:
+            self.do(self.connection.close())
+            self.do(self.engine.dispose())
+            self.loop.close()
 
 
 @pytest.mark.timeout(280)

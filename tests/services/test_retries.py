@@ -1,13 +1,19 @@
 """A new broadcast to those whom an earlier one did not reach, and to nobody who may have got it."""
 
+import json
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import BadInput, StateDoesNotAllow
-from server.services import retries, suppressions
+from server.services import broadcast_json, recipients, retries, suppressions
+from server.services.channel_directory import ChannelDirectory
+from server.services.webhooks import WebhookDesk
 from tests.support.books import assert_counters_equal_rows
-from tests.support.builders import Made, a_broadcast
+from tests.support.builders import PHONE_NUMBER_ID, VAULT, Made, a_broadcast
+from tests.support.sending import set_status
+from tests.support.webhooks import a_body, a_status
 
 _SET = text("""
     UPDATE whatsapp_broadcast_recipients SET status = :status, was_unknown = :was_unknown
@@ -61,3 +67,125 @@ async def test_a_broadcast_that_still_goes_on_is_not_retried(engine: AsyncEngine
             await retries.create(connection, broadcast.id, ["failed"])
         with pytest.raises(BadInput, match="Only failed and unknown"):
             await retries.create(connection, broadcast.id, ["sent"])
+
+
+async def people_of(engine: AsyncEngine, broadcast_id: int) -> dict[int, str]:
+    """The status of each by their row."""
+    async with engine.connect() as connection:
+        found = await connection.execute(
+            text("SELECT row_number, status FROM whatsapp_broadcast_recipients WHERE broadcast_id = :id ORDER BY id"),
+            {"id": broadcast_id},
+        )
+        return {row.row_number: row.status for row in found}
+
+
+async def retry(engine: AsyncEngine, broadcast_id: int, *include: str, status: str = "queued") -> int:
+    """A retry of a broadcast, started. status: where it stands then."""
+    async with engine.begin() as connection:
+        new_id = await retries.create(connection, broadcast_id, include or ("failed",))
+    await set_status(engine, new_id, status)
+    return new_id
+
+
+async def hear(engine: AsyncEngine, broadcast: Made, said: str, row: int) -> None:
+    """A status of the message to the nth person of a broadcast comes late."""
+    status = a_status(f"wamid.{row}", said, callback=f"b{broadcast.id}:r{row}")
+    body = a_body(f"{PHONE_NUMBER_ID}{broadcast.business_id}", statuses=[status])
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO webhook_inbox (channel_id, body) SELECT id, :body FROM channels"),
+            {"body": json.dumps(body).encode()},
+        )
+    await WebhookDesk(engine, ChannelDirectory(engine, VAULT), max_attempts=5).apply_all()
+
+
+async def test_a_retry_of_a_retry_goes_to_those_who_failed_again_and_the_links_lead_both_ways(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id, "failed", "unknown")
+    async with engine.begin() as connection:
+        for row, status in ((2, "failed"), (3, "sent"), (4, "failed")):
+            values = {"broadcast_id": first, "row": row, "status": status, "was_unknown": False}
+            await connection.execute(_SET, values)
+        await suppressions.suppress(connection, broadcast.business_id, "+972500000004", "said STOP")
+    await set_status(engine, first, "partial")
+    second = await retry(engine, first)
+    assert await people_of(engine, second) == {2: "queued"}
+    async with engine.connect() as connection:
+        shown = [await broadcast_json.show(connection, None, one) for one in (broadcast.id, first, second)]
+        listed = await broadcast_json.show_many(connection, None, status=None, before_id=None, limit=9)
+    links = [(one["retry_of"], one["retried_by"]) for one in shown]
+    assert links == [(None, [first]), (broadcast.id, [second]), (first, [])]
+    assert [one["retried_by"] for one in listed] == [[], [second], [first]]
+    with pytest.raises(BadInput, match="not in an earlier retry"):
+        await retry(engine, broadcast.id)
+    async with engine.connect() as connection:
+        (event,) = await recipients.history(connection, broadcast.id, after_id=0, limit=9)
+    assert (event["actor"], event["move"]) == ("user", "retry")
+    assert event["detail"] == f"Broadcast {first} tries 3 of its people again."
+
+
+async def test_whom_a_retry_left_out_may_be_tried_by_the_next_once_they_want_messages_again(
+    engine: AsyncEngine,
+) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id)
+    async with engine.begin() as connection:
+        await suppressions.suppress(connection, broadcast.business_id, "+972500000002", "said STOP")
+    assert await people_of(engine, first) == {2: "skipped"}
+    with pytest.raises(BadInput):
+        await retry(engine, broadcast.id)
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM suppressions WHERE phone = '+972500000002'"))
+    assert await people_of(engine, await retry(engine, broadcast.id)) == {2: "queued"}
+
+
+@pytest.mark.parametrize("said", ["sent", "delivered"])
+async def test_who_got_it_meanwhile_by_a_late_status_is_not_in_a_retry(engine: AsyncEngine, said: str) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    await hear(engine, broadcast, said, 3)
+    assert await people_of(engine, await retry(engine, broadcast.id, "failed", "unknown")) == {2: "queued", 4: "queued"}
+
+
+async def test_who_turns_out_to_have_got_it_is_taken_out_of_every_retry_that_has_not_sent_to_them(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id, "failed", "unknown", status="running")
+    assert await people_of(engine, broadcast.id) == {1: "sent", 2: "failed", 3: "failed", 4: "failed", 5: "failed"}
+    await hear(engine, broadcast, "delivered", 4)
+    assert await people_of(engine, first) == {2: "queued", 3: "queued", 4: "skipped"}
+    assert assert_counters_equal_rows(database_url, first).statuses == {"queued": 2, "skipped": 1}
+    await set_status(engine, first, "partial")
+    async with engine.begin() as connection:
+        await connection.execute(_SET, {"broadcast_id": first, "row": 2, "status": "failed", "was_unknown": False})
+    second = await retry(engine, first)
+    await hear(engine, broadcast, "sent", 2)
+    assert await people_of(engine, second) == {2: "skipped"}
+    assert assert_counters_equal_rows(database_url, second).row["skipped_count"] == 1
+    await hear(engine, broadcast, "delivered", 2)
+    assert assert_counters_equal_rows(database_url, second).row["skipped_count"] == 1
+
+
+async def test_who_is_unknown_in_a_retry_is_not_sent_to_again_once_they_turn_out_to_have_got_it(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id, status="settling")
+    async with engine.begin() as connection:
+        values = {"broadcast_id": first, "row": 2, "status": "unknown", "was_unknown": False}
+        await connection.execute(_SET, values)
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET unknown_count = 1 WHERE id = :id"), {"id": first})
+    await hear(engine, broadcast, "sent", 2)
+    books = assert_counters_equal_rows(database_url, first)
+    assert (books.statuses, books.row["unknown_count"]) == ({"failed": 1}, 0)
+
+
+async def test_who_is_sent_to_at_this_moment_is_left_to_their_run(engine: AsyncEngine) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id)
+    async with engine.begin() as connection:
+        await connection.execute(_SET, {"broadcast_id": first, "row": 2, "status": "sending", "was_unknown": False})
+    await hear(engine, broadcast, "sent", 2)
+    assert await people_of(engine, first) == {2: "sending"}

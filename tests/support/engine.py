@@ -1,5 +1,6 @@
 """A whole engine for one test: a simulator, and RQ workers and stewards in processes of their own."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,14 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import psutil
 import psycopg
 
+from server.database import async_engine
+from server.domain.receipts import differences
 from server.domain.states import FINAL
+from server.services import receipts
 from tests.support.books import Books, assert_counters_equal_rows, read_books
+from tests.support.builders import VAULT
 from tests.support.simulator import Simulator
 
 T = TypeVar("T")
@@ -210,4 +216,16 @@ class Engine:
         assert not unexplained, "somebody failed without a word"
         assert books.row["lease_holder"] is None
         assert not held, "a gate was left behind"
+        self.assert_receipt_holds(broadcast_id)
         return books
+
+    def assert_receipt_holds(self, broadcast_id: int) -> None:
+        """Audience, rows, attempts, message ids, statuses and the history agree, whatever has happened."""
+
+        async def issue() -> dict[str, Any]:
+            async with async_engine(self.database_url) as engine:
+                return await receipts.issue(engine, VAULT, None, broadcast_id)
+
+        with ThreadPoolExecutor(1) as apart:  # the test may have a loop of its own that runs
+            receipt = apart.submit(asyncio.run, issue()).result()
+        assert differences(receipt) == []
