@@ -3,11 +3,13 @@
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Final
 
 import redis
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +19,7 @@ from server import (
     routes_channels,
     routes_events,
     routes_health,
+    routes_keys,
     routes_recipients,
     routes_templates,
     routes_tests,
@@ -26,14 +29,16 @@ from server import (
 from server.addresses import addresses, vault
 from server.config import Settings, settings
 from server.database import async_engine
+from server.domain.scopes import KeyScope
 from server.jobs.queues import broadcasts_queue
 from server.metrics import REQUEST_SECONDS, REQUESTS
+from server.rate_limits import Standing, call_limit
 from server.routes_webhooks import open_door
 from server.services.channel_directory import ChannelDirectory
 from server.services.progress import ProgressHub
 from server.services.webhooks import WebhookDesk
 from server.uploads import is_streamed
-from server.web_resources import WebResources
+from server.web_resources import COUNTED, WebResources, needs
 
 API: Final = "/api/whatsapp"
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
@@ -41,6 +46,17 @@ _POOL_SIZE: Final = 10
 # How long a request may wait for the queue. The row is what counts: the steward finds it without a hint.
 _QUEUE_TIMEOUT_SECONDS: Final = 2
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_SAFE: Final = frozenset(("GET", "HEAD"))
+# Every subject of the API: its routes, the scope that a key needs to look, and the one it needs to change something.
+_ROUTERS: Final = (
+    (routes_whatsapp.router, KeyScope.READ, KeyScope.SEND),
+    (routes_recipients.router, KeyScope.READ, KeyScope.SEND),
+    (routes_events.router, KeyScope.READ, KeyScope.SEND),
+    (routes_tests.router, KeyScope.READ, KeyScope.SEND),
+    (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
+    (routes_templates.router, KeyScope.READ, KeyScope.SEND),
+    (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
+)
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -71,7 +87,8 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
             progress = ProgressHub(engine)
             stack.push_async_callback(progress.close)
             queue = broadcasts_queue(connection)
-            app.state.resources = WebResources(chosen, engine, queue, connection, keys, progress)
+            limit = await stack.enter_async_context(call_limit(found.redis_url, chosen.calls_per_minute))
+            app.state.resources = WebResources(chosen, engine, queue, connection, keys, progress, limit)
             yield
 
     app = FastAPI(
@@ -83,12 +100,8 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     )
     problems.install(app)
     api = APIRouter(prefix=API)
-    api.include_router(routes_whatsapp.router)
-    api.include_router(routes_recipients.router)
-    api.include_router(routes_events.router)
-    api.include_router(routes_tests.router)
-    api.include_router(routes_channels.router)
-    api.include_router(routes_templates.router)
+    for router, to_read, to_change in _ROUTERS:
+        _include(api, router, to_read, to_change)
     app.include_router(api)
     app.include_router(routes_health.router)
     app.router.routes.extend(routes_webhooks.routes)
@@ -96,6 +109,18 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     plain_openapi = app.openapi
     app.openapi = lambda: problems.describe(plain_openapi())  # type: ignore[method-assign]
     return app
+
+
+def _include(api: APIRouter, router: APIRouter, to_read: KeyScope, to_change: KeyScope) -> None:
+    """Take in the routes of a subject: each asks for a key with a scope, and what changes something is counted."""
+    reads, changes = APIRouter(), APIRouter()
+    for route in router.routes:
+        is_read = isinstance(route, APIRoute) and route.methods is not None and route.methods <= _SAFE
+        (reads if is_read else changes).routes.append(route)
+    refused = problems.responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    limited = problems.responses(HTTPStatus.TOO_MANY_REQUESTS)
+    api.include_router(reads, dependencies=[needs(to_read)], responses=refused)
+    api.include_router(changes, dependencies=[needs(to_change), COUNTED], responses={**refused, **limited})
 
 
 class _Door:
@@ -110,6 +135,7 @@ class _Door:
             return
         began, status, read = time.monotonic(), 500, 0
         limit = _limit_of(scope)
+        state = scope.setdefault("state", {})  # what a route keeps in `request.state` is found here
 
         async def receive_bounded() -> Message:
             nonlocal read
@@ -128,6 +154,9 @@ class _Door:
                     headers.setdefault(name, value)
                 if scope["path"].startswith(API):
                     headers.setdefault("Cache-Control", "no-store")
+                standing = state.get("rate_limit")
+                if isinstance(standing, Standing):
+                    headers.update(standing.headers())
             await send(message)
 
         try:

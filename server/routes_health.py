@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from server.metrics import BROADCASTS, RATE, exposition
 from server.migrations import HEAD, current_revision
-from server.web_resources import Resources, WebResources
+from server.web_resources import ProcessResources, WebResources
 
 router = APIRouter(tags=["Health"], include_in_schema=False)
 
@@ -30,7 +30,7 @@ async def healthz() -> PlainTextResponse:
 
 
 @router.get("/readyz")
-async def readyz(resources: Resources) -> JSONResponse:
+async def readyz(resources: ProcessResources) -> JSONResponse:
     """Database, queue and schema are there: 200, else 503 with what is wrong."""
     wrong = [*await _database_trouble(resources), *await asyncio.to_thread(_queue_trouble, resources)]
     return JSONResponse(
@@ -56,7 +56,7 @@ def _queue_trouble(resources: WebResources) -> list[str]:
 
 
 @router.get("/metrics")
-async def metrics(resources: Resources) -> Response:
+async def metrics(resources: ProcessResources) -> Response:
     """Prometheus' text format; the broadcasts are counted when asked."""
     async with resources.engine.connect() as connection:
         rows = (await connection.execute(_BY_STATUS)).all()
