@@ -1,5 +1,6 @@
 """The web process, put together: resources for its lifetime, routes, errors, limits and headers."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,6 +43,7 @@ from server.web_resources import COUNTED, WebResources, needs
 
 API: Final = "/api/whatsapp"
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
+BODY_PATIENCE_SECONDS: Final = 30.0
 _POOL_SIZE: Final = 10
 # How long a request may wait for the queue. The row is what counts: the steward finds it without a hint.
 _QUEUE_TIMEOUT_SECONDS: Final = 2
@@ -124,22 +126,32 @@ def _include(api: APIRouter, router: APIRouter, to_read: KeyScope, to_change: Ke
 
 
 class _Door:
-    """What holds for every request: a largest body, headers that browsers obey, and a count."""
+    """What holds for every request: a largest body that does not stop coming, headers that browsers obey, and a count.
 
-    def __init__(self, app: ASGIApp) -> None:
+    patience_seconds: how long the next piece of a body may take.
+    """
+
+    def __init__(self, app: ASGIApp, patience_seconds: float = BODY_PATIENCE_SECONDS) -> None:
         self._app = app
+        self._patience_seconds = patience_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, read = time.monotonic(), 500, 0
+        began, status, read, is_whole = time.monotonic(), 500, 0, False
         limit = _limit_of(scope)
         state = scope.setdefault("state", {})  # what a route keeps in `request.state` is found here
 
         async def receive_bounded() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, is_whole
+            try:
+                # Once it has come in whole, the next message is that the client has gone, whenever that will be.
+                async with asyncio.timeout(None if is_whole else self._patience_seconds):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, "The body stopped coming.", {"Connection": "close"}) from error
+            is_whole = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > limit:
                 raise HTTPException(413, f"The body is larger than {limit // 1024 // 1024} MB.")
