@@ -18,10 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 ROLE: Final = "clarion_app"
 SETTING: Final = "clarion.business_id"
 
-_ACT_FOR = text(f"""
-    /* tenancy.act_for   One round trip; both end with the transaction. */
-    SELECT set_config('role', '{ROLE}', true), set_config('{SETTING}', :business_id, true)
-""")
+# One round trip; both end with the transaction.
+_ACT_FOR: Final = f"/* tenancy.act_for */ SELECT set_config('role', '{ROLE}', true), set_config('{SETTING}', %s, true)"
 
 # Since PostgreSQL 16 whoever made a role is a member of it, and still may not act as it.
 MAY_ACT: Final = f"""
@@ -44,6 +42,8 @@ _OPEN_TABLES = text("""
 
 _OTHERS_SEEN = text("/* tenancy.others_seen */ SELECT count(*) FROM businesses WHERE id <> :business_id")
 _NOBODY: Final = 0
+# What a connection carries until it is closed; the next one out of the pool begins without.
+_OPTION: Final = "clarion_business_id"
 
 MEND: Final = f"CREATE ROLE {ROLE} NOLOGIN; GRANT {ROLE} TO the role of DATABASE_URL; then clarion migrate"
 
@@ -58,6 +58,13 @@ class Connects(Protocol):
         """A transaction, committed at the end unless something was raised."""
 
 
+def _act(connection: Connection) -> None:
+    """Begin a transaction of a business: every one, also one that follows a rollback."""
+    business_id = connection.get_execution_options().get(_OPTION)
+    if business_id is not None:
+        connection.exec_driver_sql(_ACT_FOR, (str(business_id),))
+
+
 @dataclass(frozen=True, slots=True)
 class BusinessEngine:
     """Gives connections whose every transaction sees the rows of one business and no others."""
@@ -68,13 +75,11 @@ class BusinessEngine:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection; what is not committed is rolled back at the end."""
-
-        def act(connection: Connection) -> None:
-            connection.execute(_ACT_FOR, {"business_id": str(self.business_id)})
-
+        # Once an engine: a listener for each connection would cost more than what it does.
+        if not event.contains(self.engine.sync_engine, "begin", _act):
+            event.listen(self.engine.sync_engine, "begin", _act)
         async with self.engine.connect() as connection:
-            # Every transaction of this connection, also one that follows a rollback.
-            event.listen(connection.sync_connection, "begin", act)
+            await connection.execution_options(**{_OPTION: self.business_id})
             yield connection
 
     @asynccontextmanager
