@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
-from redis.asyncio import ConnectionPool
+from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
 from server.domain.errors import LimitReached
@@ -26,7 +26,8 @@ _PREFIX: Final = "clarion:calls"
 _TIMEOUT_SECONDS: Final = 0.25
 # A server that did not answer is left alone for so long: one slow call, not all of them.
 _LEFT_ALONE_SECONDS: Final = 5.0
-_CONNECTIONS: Final = 64
+_CONNECTIONS: Final = 16
+_WAIT_SECONDS: Final = 2
 
 _log = get_logger(__name__)
 
@@ -83,9 +84,11 @@ class CallLimit:
 @asynccontextmanager
 async def call_limit(redis_url: str, calls_per_minute: int) -> AsyncIterator[CallLimit]:
     """The limit of a web process, for as long as the block lasts."""
-    pool = ConnectionPool.from_url(
+    # Many calls at once wait their turn: were they told that the server is away, they would not be counted.
+    pool = BlockingConnectionPool.from_url(
         redis_url,
         max_connections=_CONNECTIONS,
+        timeout=_WAIT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
         socket_timeout=_TIMEOUT_SECONDS,
     )

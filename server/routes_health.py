@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from server import tenancy
 from server.metrics import BROADCASTS, RATE, exposition
 from server.migrations import HEAD, current_revision
 from server.web_resources import ProcessResources, WebResources
@@ -42,9 +43,12 @@ async def _database_trouble(resources: WebResources) -> list[str]:
     try:
         async with resources.engine.connect() as connection:
             revision = await connection.run_sync(current_revision)
+            may_act = await tenancy.may_act(connection)
     except SQLAlchemyError:
         return ["the database does not answer"]
-    return [] if revision == HEAD else [f"the schema is {revision}, and {HEAD} is needed: clarion migrate"]
+    if revision != HEAD:
+        return [f"the schema is {revision}, and {HEAD} is needed: clarion migrate"]
+    return [] if may_act else [f"the database's role may not act as {tenancy.ROLE}: clarion doctor"]
 
 
 def _queue_trouble(resources: WebResources) -> list[str]:

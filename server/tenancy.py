@@ -9,7 +9,7 @@ the tables and see everything. The policies are made by `migrations/row_security
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import DBAPIError
@@ -40,12 +40,25 @@ _OPEN_TABLES = text("""
      ORDER BY c.relname
 """)
 
+_IS_BOUND = text("""
+    /* tenancy.is_bound   Workers that the policies bind would find nothing to do, and say nothing. */
+    SELECT row_security_active('whatsapp_broadcasts')
+""")
+
 _OTHERS_SEEN = text("/* tenancy.others_seen */ SELECT count(*) FROM businesses WHERE id <> :business_id")
 _NOBODY: Final = 0
 # What a connection carries until it is closed; the next one out of the pool begins without.
 _OPTION: Final = "clarion_business_id"
 
-MEND: Final = f"CREATE ROLE {ROLE} NOLOGIN; GRANT {ROLE} TO the role of DATABASE_URL; then clarion migrate"
+_MAKE_ROLE: Final = f"let an administrator run: CREATE ROLE {ROLE} NOLOGIN; GRANT {ROLE} TO the role of DATABASE_URL"
+_RESTORE: Final = "restore the backup again, now that the role is there"
+
+
+class Trouble(NamedTuple):
+    """What is wrong with the wall between businesses, and the mend."""
+
+    what: str
+    mend: str
 
 
 class Connects(Protocol):
@@ -89,16 +102,26 @@ class BusinessEngine:
             yield connection
 
 
-async def trouble(engine: AsyncEngine) -> str | None:
-    """Why the wall between businesses does not stand, in words; None where it does."""
+async def may_act(connection: AsyncConnection) -> bool:
+    """Whether web requests can be answered: the role of DATABASE_URL may act as the one of businesses."""
+    return bool(await connection.scalar(_MAY_ACT))
+
+
+async def trouble(engine: AsyncEngine) -> Trouble | None:
+    """Why the wall between businesses does not stand, or stands in the way of the workers; None where all is well."""
     async with engine.connect() as connection:
-        if not await connection.scalar(_MAY_ACT):
-            return f"the role of DATABASE_URL may not act as {ROLE}"
-        if open_tables := list(await connection.scalars(_OPEN_TABLES)):
-            return f"no policy guards {', '.join(open_tables)}"
+        if not await may_act(connection):
+            return Trouble(f"the role of DATABASE_URL may not act as {ROLE}", _MAKE_ROLE)
+        if await connection.scalar(_IS_BOUND):
+            return Trouble(
+                "the role of DATABASE_URL is not the owner of the tables", "give every process the owner's URL"
+            )
+        if tables := list(await connection.scalars(_OPEN_TABLES)):
+            mend = "".join(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; " for table in tables)
+            return Trouble(f"no policy guards {', '.join(tables)}", f"{mend}or, where it has none, {_RESTORE}")
     try:
         async with BusinessEngine(engine, _NOBODY).connect() as connection:
             seen = await connection.scalar(_OTHERS_SEEN, {"business_id": _NOBODY})
     except DBAPIError as error:
-        return f"{ROLE} cannot read: {str(error.orig).partition(chr(10))[0]}"
-    return f"{ROLE} sees every business" if seen else None
+        return Trouble(f"{ROLE} cannot read: {str(error.orig).partition(chr(10))[0]}", _RESTORE)
+    return Trouble(f"{ROLE} sees every business", _RESTORE) if seen else None

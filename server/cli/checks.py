@@ -97,7 +97,7 @@ async def _look_at_database(found: "Addresses") -> list[Finding]:
 
     async with async_engine(found.database_url) as engine:
         wrong = await tenancy.trouble(engine)
-        apart = Finding("businesses", wrong is None, wrong or "kept apart", tenancy.MEND if wrong else "")
+        apart = Finding("businesses", wrong is None, *(wrong or ("kept apart", "")))
         async with engine.connect() as connection:
             return [*await _look_at_server(connection), apart, *await _look_at_numbers(connection)]
 

@@ -32,7 +32,9 @@ async def test_every_table_of_a_business_is_guarded(engine: AsyncEngine) -> None
 async def test_a_table_that_a_migration_forgot_is_found_and_one_line_guards_it(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text("CREATE TABLE forgotten (id BIGINT, business_id BIGINT)"))
-    assert await trouble(engine) == "no policy guards forgotten"
+    found = await trouble(engine)
+    assert found is not None
+    assert found.what == "no policy guards forgotten"
     async with engine.begin() as connection:
         await connection.run_sync(lambda plain: protect(plain, "forgotten"))
     assert await trouble(engine) is None
@@ -99,6 +101,14 @@ async def test_a_list_comes_in_by_copy_under_the_guard(engine: AsyncEngine) -> N
             default_country=None,
         )
     assert loaded.accepted_count == 1
+
+
+async def test_a_role_that_the_policies_bind_is_found(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE whatsapp_broadcasts FORCE ROW LEVEL SECURITY"))
+    found = await trouble(engine)
+    assert found is not None
+    assert found.what == "the role of DATABASE_URL is not the owner of the tables"
 
 
 def test_a_role_that_may_not_make_the_other_is_told_what_to_run(empty_database_url: str) -> None:
