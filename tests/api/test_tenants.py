@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.app import API, create_app
 from server.config import Settings
 from server.domain.scopes import KeyScope
-from server.models import BroadcastEvent, Suppression, WhatsAppBroadcast, WhatsAppBroadcastRecipient
+from server.domain.states import Actor, Move
+from server.models import Suppression, WhatsAppBroadcast, WhatsAppBroadcastRecipient
 from server.models import TestMessage as MessageOfATest
 from server.services import accounts
+from server.services.events import add_event
 from tests.api.conftest import Answer, Api
 from tests.support.builders import Tenant, a_broadcast
 from tests.support.openapi import Operation, Request, operations
@@ -44,12 +46,11 @@ async def everything_of(engine: AsyncEngine, tenant: Tenant) -> None:
     """One of each kind of thing, with Acme's secret in it."""
     made = await a_broadcast(engine, recipients=1, status="completed", tenant=tenant)
     ours = {"business_id": tenant.business_id, "broadcast_id": made.id}
-    event = {**ours, "actor": "user", "move": "start", "from_status": "draft", "to_status": "queued", "detail": SECRET}
     test = {**ours, "channel_id": tenant.channel_id, "phone": PHONE, "status": "sent", "error_message": SECRET}
     async with engine.begin() as connection:
         await connection.execute(update(WhatsAppBroadcast).values(name=SECRET))
         await connection.execute(update(WhatsAppBroadcastRecipient).values(phone=PHONE, variables={"name": SECRET}))
-        await connection.execute(insert(BroadcastEvent).values(event))
+        await add_event(connection, made.id, Move.QUEUE, by=Actor.USER, before="draft", detail=SECRET)
         await connection.execute(insert(MessageOfATest).values(test))
         values = {"business_id": tenant.business_id, "phone": PHONE, "reason": SECRET}
         await connection.execute(insert(Suppression).values(values))

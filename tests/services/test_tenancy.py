@@ -78,7 +78,7 @@ async def test_rows_of_another_business_cannot_be_changed(engine: AsyncEngine) -
         "UPDATE whatsapp_broadcasts SET business_id = 0",
         "INSERT INTO businesses (name) VALUES ('New')",
         "DELETE FROM businesses",
-        "SELECT FROM webhook_inbox",
+        "SELECT body FROM webhook_inbox",
         "DROP TABLE whatsapp_broadcasts",
     ],
 )

@@ -29,6 +29,8 @@ def upgrade() -> None:
     for table in tables_of_businesses(connection):
         protect(connection, table)
     protect_through(connection, "message_statuses", "channel_id", "channels", may="SELECT")
+    # How long bodies wait may be asked; what is in them, which may be of several businesses, may not.
+    protect_through(connection, "webhook_inbox", "channel_id", "channels", may="SELECT (channel_id, received_at)")
     protect_through(connection, "account_updates", "channel_id", "channels", may="SELECT")
 
 
