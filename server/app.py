@@ -1,13 +1,16 @@
 """The web process, put together: resources for its lifetime, routes, errors, limits and headers."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Final
 
 import redis
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +21,7 @@ from server import (
     routes_contacts,
     routes_events,
     routes_health,
+    routes_keys,
     routes_plans,
     routes_rates,
     routes_recipients,
@@ -31,22 +35,43 @@ from server import (
 from server.addresses import addresses, vault
 from server.config import Settings, settings
 from server.database import async_engine
+from server.domain.scopes import KeyScope
 from server.jobs.queues import broadcasts_queue
 from server.metrics import REQUEST_SECONDS, REQUESTS
 from server.parameters import refuse_unknown_parameters
+from server.rate_limits import Standing, call_limit
 from server.routes_webhooks import open_door
 from server.services.channel_directory import ChannelDirectory
 from server.services.progress import ProgressHub
 from server.services.webhooks import WebhookDesk
 from server.uploads import is_streamed
-from server.web_resources import WebResources
+from server.web_resources import COUNTED, WebResources, needs
 
 API: Final = "/api/whatsapp"
 LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
+BODY_PATIENCE_SECONDS: Final = 30.0
 _POOL_SIZE: Final = 10
 # How long a request may wait for the queue. The row is what counts: the steward finds it without a hint.
 _QUEUE_TIMEOUT_SECONDS: Final = 2
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_SAFE: Final = frozenset(("GET", "HEAD"))
+# Every subject of the API: its routes, the scope that a key needs to look, and the one it needs to change something.
+_ROUTERS: Final = (
+    (routes_whatsapp.router, KeyScope.READ, KeyScope.SEND),
+    (routes_rates.router, KeyScope.READ, KeyScope.SEND),
+    (routes_recipients.router, KeyScope.READ, KeyScope.SEND),
+    (routes_events.router, KeyScope.READ, KeyScope.SEND),
+    (routes_plans.router, KeyScope.READ, KeyScope.SEND),
+    (routes_tests.router, KeyScope.READ, KeyScope.SEND),
+    (routes_truth.router, KeyScope.READ, KeyScope.SEND),
+    (routes_contacts.router, KeyScope.READ, KeyScope.SEND),
+    (routes_contacts.people, KeyScope.READ, KeyScope.SEND),
+    (routes_segments.router, KeyScope.READ, KeyScope.SEND),
+    (routes_segments.audiences, KeyScope.READ, KeyScope.READ),
+    (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
+    (routes_templates.router, KeyScope.READ, KeyScope.SEND),
+    (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
+)
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -77,7 +102,8 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
             progress = ProgressHub(engine)
             stack.push_async_callback(progress.close)
             queue = broadcasts_queue(connection)
-            app.state.resources = WebResources(chosen, engine, queue, connection, keys, progress)
+            limit = await stack.enter_async_context(call_limit(found.redis_url, chosen.calls_per_minute))
+            app.state.resources = WebResources(chosen, engine, queue, connection, keys, progress, limit)
             yield
 
     app = FastAPI(
@@ -90,20 +116,9 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     )
     problems.install(app)
     api = APIRouter(prefix=API, dependencies=[Depends(refuse_unknown_parameters)])
-    api.include_router(routes_whatsapp.router)
-    api.include_router(routes_rates.router)
-    api.include_router(routes_recipients.router)
-    api.include_router(routes_events.router)
-    api.include_router(routes_plans.router)
-    api.include_router(routes_tests.router)
-    api.include_router(routes_truth.router)
-    api.include_router(routes_truth.key_router)
-    api.include_router(routes_channels.router)
-    api.include_router(routes_templates.router)
-    api.include_router(routes_contacts.router)
-    api.include_router(routes_contacts.people)
-    api.include_router(routes_segments.router)
-    api.include_router(routes_segments.audiences)
+    for router, to_read, to_change in _ROUTERS:
+        _include(api, router, to_read, to_change)
+    api.include_router(routes_truth.key_router)  # a public key, for whoever checks a receipt
     app.include_router(api)
     app.include_router(routes_health.router)
     app.router.routes.extend(routes_webhooks.routes)
@@ -113,22 +128,45 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     return app
 
 
-class _Door:
-    """What holds for every request: a largest body, headers that browsers obey, and a count."""
+def _include(api: APIRouter, router: APIRouter, to_read: KeyScope, to_change: KeyScope) -> None:
+    """Take in the routes of a subject: each asks for a key with a scope, and what changes something is counted."""
+    reads, changes = APIRouter(), APIRouter()
+    for route in router.routes:
+        is_read = isinstance(route, APIRoute) and route.methods is not None and route.methods <= _SAFE
+        (reads if is_read else changes).routes.append(route)
+    refused = problems.responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    limited = problems.responses(HTTPStatus.TOO_MANY_REQUESTS)
+    api.include_router(reads, dependencies=[needs(to_read)], responses=refused)
+    api.include_router(changes, dependencies=[needs(to_change), COUNTED], responses={**refused, **limited})
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class _Door:
+    """What holds for every request: a largest body that does not stop coming, headers that browsers obey, and a count.
+
+    patience_seconds: how long the next piece of a body may take.
+    """
+
+    def __init__(self, app: ASGIApp, patience_seconds: float = BODY_PATIENCE_SECONDS) -> None:
         self._app = app
+        self._patience_seconds = patience_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, read = time.monotonic(), 500, 0
+        began, status, read, is_whole = time.monotonic(), 500, 0, False
         limit = _limit_of(scope)
+        state = scope.setdefault("state", {})  # what a route keeps in `request.state` is found here
 
         async def receive_bounded() -> Message:
-            nonlocal read
-            message = await receive()
+            nonlocal read, is_whole
+            try:
+                # Once it has come in whole, the next message is that the client has gone, whenever that will be.
+                async with asyncio.timeout(None if is_whole else self._patience_seconds):
+                    message = await receive()
+            except TimeoutError as error:
+                raise HTTPException(408, "The body stopped coming.", {"Connection": "close"}) from error
+            is_whole = not message.get("more_body", False)
             read += len(message.get("body", b""))
             if read > limit:
                 raise HTTPException(413, f"The body is larger than {limit // 1024 // 1024} MB.")
@@ -143,6 +181,9 @@ class _Door:
                     headers.setdefault(name, value)
                 if scope["path"].startswith(API):
                     headers.setdefault("Cache-Control", "no-store")
+                standing = state.get("rate_limit")
+                if isinstance(standing, Standing):
+                    headers.update(standing.headers())
             await send(message)
 
         try:

@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     bulk_starts_per_minute: Annotated[
         int, Field(ge=1, le=10_000, description="broadcasts a business may start in a minute")
     ] = 60
+    calls_per_minute: Annotated[
+        int,
+        Field(ge=1, le=1_000_000, description="changing calls (POST, PATCH, PUT, DELETE) a minute for each API key"),
+    ] = 600
     request_timeout_seconds: Annotated[
         float, Field(ge=1, le=120, description="how long one send may take before it counts as unanswered")
     ] = 30.0

@@ -36,6 +36,7 @@ class Event(StrEnum):
     GATE_RELEASED = "GATE RELEASED"  # business_id
     GATE_RELEASE_FAILED = "GATE RELEASE FAILED"  # business_id error
     HINT_LOST = "HINT LOST"  # broadcast_id error: the steward finds the row
+    LIMIT_AWAY = "LIMIT AWAY"  # error: the queue's server does not answer, and no key is limited
     CURSOR_COLUMN_ADDED = "CURSOR COLUMN ADDED"
     CURSOR_COLUMN_FAILED = "CURSOR COLUMN FAILED"
     DATABASE_LOST = "DATABASE LOST"  # error: trying again while the lease lasts

@@ -22,6 +22,7 @@ from server.domain.errors import (
     BadInput,
     ClarionError,
     Denied,
+    Forbidden,
     LimitReached,
     NotFound,
     NotNow,
@@ -39,6 +40,7 @@ _STATUSES: Final[tuple[tuple[type[ClarionError], HTTPStatus], ...]] = (
     (TooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (BadInput, HTTPStatus.UNPROCESSABLE_ENTITY),
     (Denied, HTTPStatus.UNAUTHORIZED),
+    (Forbidden, HTTPStatus.FORBIDDEN),
     (LimitReached, HTTPStatus.TOO_MANY_REQUESTS),
     (NotNow, HTTPStatus.CONFLICT),
     (Unreachable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -114,7 +116,7 @@ async def _of_ours(_: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
     if isinstance(error, LimitReached):
-        headers = {"Retry-After": "60"}
+        headers = {"Retry-After": str(error.retry_after)}
     return problem(status, str(error), error.problems if isinstance(error, BadInput) else (), headers)
 
 

@@ -10,9 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from server import tenancy
 from server.metrics import BROADCASTS, RATE, exposition
 from server.migrations import HEAD, current_revision
-from server.web_resources import Resources, WebResources
+from server.web_resources import ProcessResources, WebResources
 
 router = APIRouter(tags=["Health"], include_in_schema=False)
 
@@ -30,7 +31,7 @@ async def healthz() -> PlainTextResponse:
 
 
 @router.get("/readyz")
-async def readyz(resources: Resources) -> JSONResponse:
+async def readyz(resources: ProcessResources) -> JSONResponse:
     """Database, queue and schema are there: 200, else 503 with what is wrong."""
     wrong = [*await _database_trouble(resources), *await asyncio.to_thread(_queue_trouble, resources)]
     return JSONResponse(
@@ -42,9 +43,12 @@ async def _database_trouble(resources: WebResources) -> list[str]:
     try:
         async with resources.engine.connect() as connection:
             revision = await connection.run_sync(current_revision)
+            may_act = await tenancy.may_act(connection)
     except SQLAlchemyError:
         return ["the database does not answer"]
-    return [] if revision == HEAD else [f"the schema is {revision}, and {HEAD} is needed: clarion migrate"]
+    if revision != HEAD:
+        return [f"the schema is {revision}, and {HEAD} is needed: clarion migrate"]
+    return [] if may_act else [f"the database's role may not act as {tenancy.ROLE}: clarion doctor"]
 
 
 def _queue_trouble(resources: WebResources) -> list[str]:
@@ -56,7 +60,7 @@ def _queue_trouble(resources: WebResources) -> list[str]:
 
 
 @router.get("/metrics")
-async def metrics(resources: Resources) -> Response:
+async def metrics(resources: ProcessResources) -> Response:
     """Prometheus' text format; the broadcasts are counted when asked."""
     async with resources.engine.connect() as connection:
         rows = (await connection.execute(_BY_STATUS)).all()

@@ -15,7 +15,7 @@ from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequ
 from server.api_models.recipients import RetryRequest
 from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
-from server.domain.errors import BadInput
+from server.domain.errors import BadInput, ClarionError
 from server.domain.phones import normalise
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
@@ -61,6 +61,7 @@ class _EventResponse(StreamingResponse):
     media_type = "text/event-stream"
 
 
+IdempotencyKey = Annotated[str | None, Header(description="the same key and body give the same answer, for 24 hours")]
 _gone = responses(HTTPStatus.NOT_FOUND)
 _moved = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
@@ -76,7 +77,7 @@ async def create_broadcast(
     request: Request,
     resources: Resources,
     business_id: BusinessId,
-    idempotency_key: Annotated[str | None, Header(description="the same key and body give the same answer")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Broadcast:
     """Make a broadcast and, unless `start` is false, start it or put it on its schedule."""
     hashed = idempotency.body_hash(await request.body())
@@ -92,10 +93,8 @@ async def _create_once(
 ) -> Broadcast:
     """Everything in one transaction, or the broadcast that an identical request made."""
     while True:
-        if key is not None:
-            async with resources.engine.connect() as connection:
-                if known := await idempotency.find(connection, business_id, key, hashed):
-                    return await _shown(connection, business_id, known)
+        if known := await _known(resources, business_id, key, hashed):
+            return known
         new, outside = _new(wanted), Outside()
         if wanted.start:
             outside = await resources.lookout.of_message(business_id, new.channel_id, new.message)
@@ -182,17 +181,47 @@ async def cancel_broadcast(broadcast_id: Id, resources: Resources, business_id: 
 
 @router.post("/{broadcast_id}/retry", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def retry_broadcast(
-    broadcast_id: Id, resources: Resources, business_id: BusinessId, wanted: RetryRequest | None = None
+    broadcast_id: Id,
+    request: Request,
+    resources: Resources,
+    business_id: BusinessId,
+    wanted: RetryRequest | None = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Broadcast:
     """Make and start a new broadcast to those who failed."""
-    outside = await _ask_outside(resources, business_id, broadcast_id)
-    async with resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        new_id = await retries.create(connection, broadcast_id, (wanted or RetryRequest()).include)
-        await _start(resources, connection, new_id, outside)
-        broadcast = await _shown(connection, business_id, new_id)
-    await _enqueue(resources, broadcast)
-    return broadcast
+    hashed = idempotency.body_hash(f"retry {broadcast_id} ".encode() + await request.body())
+    if idempotency_key is not None:
+        idempotency.check_key(idempotency_key)
+    include = (wanted or RetryRequest()).include
+    while True:
+        if known := await _known(resources, business_id, idempotency_key, hashed):
+            return known
+        outside = await _ask_outside(resources, business_id, broadcast_id)
+        try:
+            async with resources.engine.begin() as connection:
+                await _shown(connection, business_id, broadcast_id)
+                new_id = await retries.create(connection, broadcast_id, include)
+                await idempotency.keep_or_refuse(connection, business_id, idempotency_key, hashed, new_id)
+                await _start(resources, connection, new_id, outside)
+                broadcast = await _shown(connection, business_id, new_id)
+        except idempotency.Overtaken:
+            continue  # the other request has committed by now: its broadcast is found
+        except ClarionError:
+            # Whoever was retried by an identical request a moment ago cannot be retried again.
+            if known := await _known(resources, business_id, idempotency_key, hashed):
+                return known
+            raise
+        await _enqueue(resources, broadcast)
+        return broadcast
+
+
+async def _known(resources: WebResources, business_id: int, key: str | None, hashed: str) -> Broadcast | None:
+    """The broadcast that an identical request made."""
+    if key is None:
+        return None
+    async with resources.engine.connect() as connection:
+        found = await idempotency.find(connection, business_id, key, hashed)
+        return None if found is None else await _shown(connection, business_id, found)
 
 
 async def _ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:

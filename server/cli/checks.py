@@ -106,21 +106,28 @@ def _look_at_queue(found: "Addresses") -> Iterator[Finding]:
 
 
 async def _look_at_database(found: "Addresses") -> list[Finding]:
-    from sqlalchemy import text
-
+    from server import tenancy
     from server.database import async_engine
 
-    async with async_engine(found.database_url) as engine, engine.connect() as connection:
-        version = await connection.scalar(text("SHOW server_version"))
-        before = time.time()
-        clock = float(await connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
-        apart = clock - (before + time.time()) / 2
-        is_near = abs(apart) < CLOCK_TOLERANCE_SECONDS
-        return [
-            Finding("database", True, f"PostgreSQL {version}"),
-            Finding("clock", is_near, f"{apart:+.1f} s from the database's", "" if is_near else "set up NTP"),
-            *await _look_at_numbers(connection),
-        ]
+    async with async_engine(found.database_url) as engine:
+        wrong = await tenancy.trouble(engine)
+        apart = Finding("businesses", wrong is None, *(wrong or ("kept apart", "")))
+        async with engine.connect() as connection:
+            return [*await _look_at_server(connection), apart, *await _look_at_numbers(connection)]
+
+
+async def _look_at_server(connection: "AsyncConnection") -> list[Finding]:
+    from sqlalchemy import text
+
+    version = await connection.scalar(text("SHOW server_version"))
+    before = time.time()
+    clock = float(await connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
+    apart = clock - (before + time.time()) / 2
+    is_near = abs(apart) < CLOCK_TOLERANCE_SECONDS
+    return [
+        Finding("database", True, f"PostgreSQL {version}"),
+        Finding("clock", is_near, f"{apart:+.1f} s from the database's", "" if is_near else "set up NTP"),
+    ]
 
 
 async def _look_at_numbers(connection: "AsyncConnection") -> list[Finding]:

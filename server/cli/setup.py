@@ -10,6 +10,7 @@ from server.addresses import vault
 from server.cli.environment import environment, say_data_folder, servers, transact
 from server.cli.output import answer_json, answer_list, counted, say
 from server.config import settings
+from server.domain.scopes import KeyScope
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -68,21 +69,59 @@ def init(
 
 @api_key.command("create")
 def create_api_key(
-    business: Business, name: Annotated[str, typer.Option(help="What the key is for.")], as_json: AsJson = False
+    business: Business,
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    scope: Annotated[KeyScope, typer.Option(help="What it may do: admin includes send, and send includes read.")] = (
+        KeyScope.ADMIN
+    ),
+    as_json: AsJson = False,
 ) -> None:
     """Make a key for a program. It is printed once."""
     from server.services import accounts
 
-    async def make(connection: "AsyncConnection") -> str:
+    async def make(connection: "AsyncConnection") -> "accounts.NewKey":
         business_id = await accounts.find_business(connection, business)
-        return await accounts.create_api_key(connection, business_id, name)
+        return await accounts.make_api_key(connection, business_id, name, scope)
 
     with environment(needs_queue=False) as found:
-        key = transact(found.database_url, make)
+        made = transact(found.database_url, make)
     if as_json:
-        answer_json({"name": name, "api_key": key})
+        answer_json({"id": made.id, "name": name, "scope": scope, "api_key": made.key})
     else:
-        print(key)
+        print(made.key)
+
+
+@api_key.command("list")
+def list_api_keys(business: Business, as_json: AsJson = False) -> None:
+    """List the keys of a business that still open something. The keys themselves are not kept."""
+    from server.services import accounts
+
+    async def find(connection: "AsyncConnection") -> list[dict[str, Any]]:
+        return await accounts.page_of_keys(connection, await accounts.find_business(connection, business))
+
+    with environment(needs_queue=False) as found:
+        items = transact(found.database_url, find)
+    answer_list(items, ("id", "name", "scope", "created_at", "last_used_at"), as_json=as_json)
+
+
+@api_key.command("revoke")
+def revoke_api_key(
+    number: Annotated[int, typer.Argument(metavar="ID", min=1, help="Of `clarion api-key list`.")],
+    business: Business,
+    as_json: AsJson = False,
+) -> None:
+    """Revoke a key: from now on it opens nothing. What it started goes on."""
+    from server.services import accounts
+
+    async def revoke(connection: "AsyncConnection") -> None:
+        await accounts.revoke_api_key(connection, await accounts.find_business(connection, business), number)
+
+    with environment(needs_queue=False) as found:
+        transact(found.database_url, revoke)
+    if as_json:
+        answer_json({"id": number, "revoked": True})
+    else:
+        say(f"Key {number} opens nothing any more.")
 
 
 @channel.command("add")

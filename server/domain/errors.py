@@ -10,6 +10,7 @@
         KeyReused                    an Idempotency-Key came again with another body
         Taken                        something of that name or phone is there already, or is in use
       Denied                         the credentials are missing or wrong
+      Forbidden                      the credentials are right, and do not reach so far
       Unreachable                    something Clarion leans on is away
         DatabaseAway · QueueAway · ProviderAway · StorageFull
           ProviderRefuses            WhatsApp answered, and the answer is no
@@ -66,7 +67,11 @@ class StateDoesNotAllow(NotNow):
 
 
 class LimitReached(NotNow):
-    """Too many of them in a while; the message says how many and how long."""
+    """Too many of them in a while; the message says how many and how long. retry_after: seconds until it may work."""
+
+    def __init__(self, detail: str, *, retry_after: int = 60) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class KeyReused(NotNow):
@@ -79,6 +84,10 @@ class Taken(NotNow):
 
 class Denied(ClarionError):
     """The credentials are missing or wrong."""
+
+
+class Forbidden(ClarionError):
+    """The credentials are right, and do not reach so far."""
 
 
 class Unreachable(ClarionError):

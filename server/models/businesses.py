@@ -45,6 +45,7 @@ class ApiKey(Base):
     business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
     name: Mapped[str]
     key_hash: Mapped[str]
+    scope: Mapped[str]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,12 +1,14 @@
 """Businesses, the people of a business, and the API keys of its programs."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, Denied, NotFound
+from server.domain.scopes import KeyScope
 from server.models import ApiKey, Business, User
 from server.secrets import hash_api_key, new_api_key
 
@@ -46,20 +48,46 @@ async def find_business(connection: AsyncConnection, name: str) -> int:
     raise BadInput(f'There is no business "{name}". {there_is}', pointer="/business")
 
 
-async def create_api_key(connection: AsyncConnection, business_id: int, name: str) -> str:
-    """A new key, to be shown once: only its hash is kept. Raises `BadInput` where it has no name."""
+class KeyUsed(NamedTuple):
+    """The key that a request came with: whose it is, and what it may do."""
+
+    id: int
+    business_id: int
+    scope: KeyScope
+
+
+class NewKey(NamedTuple):
+    """A key that was just made. key: to be shown once; only its hash is kept."""
+
+    id: int
+    key: str
+
+
+async def make_api_key(connection: AsyncConnection, business_id: int, name: str, scope: KeyScope) -> NewKey:
+    """Make a key. Raises `BadInput` where it has no name."""
     if not name.strip():
         raise BadInput("A key needs a name: what it is for.", pointer="/name")
     key = new_api_key()
-    await connection.execute(insert(ApiKey).values(business_id=business_id, name=name, key_hash=hash_api_key(key)))
-    return key
+    values = {"business_id": business_id, "name": name, "key_hash": hash_api_key(key), "scope": scope.value}
+    key_id = await connection.scalar(insert(ApiKey).values(values).returning(ApiKey.id))
+    return NewKey(int(key_id or 0), key)
 
 
-async def business_of_key(connection: AsyncConnection, key: str) -> int:
-    """Whose key it is. Raises `Denied` for a key that is unknown or revoked."""
+async def create_api_key(
+    connection: AsyncConnection, business_id: int, name: str, scope: KeyScope = KeyScope.ADMIN
+) -> str:
+    """The text of a new key. Raises `BadInput` where it has no name."""
+    return (await make_api_key(connection, business_id, name, scope)).key
+
+
+async def key_used(connection: AsyncConnection, key: str) -> KeyUsed:
+    """Whose key it is, and what it may do. Raises `Denied` for a key that is unknown or revoked.
+
+    It is looked up by its hash: how long that takes tells nothing about how much of a guess was right.
+    """
     row = (
         await connection.execute(
-            select(ApiKey.id, ApiKey.business_id, ApiKey.last_used_at).where(
+            select(ApiKey.id, ApiKey.business_id, ApiKey.scope, ApiKey.last_used_at).where(
                 ApiKey.key_hash == hash_api_key(key), ApiKey.revoked_at.is_(None)
             )
         )
@@ -69,7 +97,29 @@ async def business_of_key(connection: AsyncConnection, key: str) -> int:
     now = datetime.now(UTC)
     if row.last_used_at is None or now - row.last_used_at > LAST_USED_EVERY:
         await connection.execute(update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=now))
-    return int(row.business_id)
+    return KeyUsed(row.id, row.business_id, KeyScope(row.scope))
+
+
+async def page_of_keys(
+    connection: AsyncConnection, business_id: int, *, after_id: int = 0, limit: int | None = None
+) -> list[dict[str, Any]]:
+    """The keys of a business in the order in which they were made, without what is secret; not the revoked ones."""
+    columns = (ApiKey.id, ApiKey.name, ApiKey.scope, ApiKey.created_at, ApiKey.last_used_at)
+    statement = select(*columns).where(
+        ApiKey.business_id == business_id, ApiKey.revoked_at.is_(None), ApiKey.id > after_id
+    )
+    rows = await connection.execute(statement.order_by(ApiKey.id).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def revoke_api_key(connection: AsyncConnection, business_id: int, key_id: int) -> None:
+    """Let a key open nothing any more, at once. Raises `NotFound` where the business has no such key."""
+    statement = update(ApiKey).where(
+        ApiKey.business_id == business_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None)
+    )
+    revoked = await connection.execute(statement.values(revoked_at=func.clock_timestamp()).returning(ApiKey.id))
+    if revoked.one_or_none() is None:
+        raise NotFound(f"There is no key {key_id}.")
 
 
 async def business_name(connection: AsyncConnection, business_id: int) -> str:

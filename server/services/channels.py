@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound
@@ -58,7 +60,14 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
         set_={column: statement.excluded[column] for column in values if column != "business_id"},
         where=Channel.business_id == business_id,
     )
-    channel_id = await connection.scalar(statement.returning(Channel.id))
+    try:
+        async with connection.begin_nested():
+            channel_id = await connection.scalar(statement.returning(Channel.id))
+    except ProgrammingError as error:
+        # Where row-level security hides the row that is in the way, PostgreSQL can only refuse.
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        channel_id = None
     if channel_id is None:
         raise BadInput(f"The number {new.phone_number_id} belongs to another business.", pointer="/phone_number_id")
     await rates.tell_runs(connection, [int(channel_id)])

@@ -51,3 +51,15 @@ async def keep(connection: AsyncConnection, business_id: int, key: str, hashed: 
     """Keep which broadcast a request made. False: another request with the key was quicker; give up this one."""
     values = {"business_id": business_id, "key": key, "body_hash": hashed, "broadcast_id": broadcast_id}
     return await connection.scalar(_RESERVE, values) is not None
+
+
+class Overtaken(Exception):
+    """Another request with the key was quicker: give this one up, and find what the other made."""
+
+
+async def keep_or_refuse(
+    connection: AsyncConnection, business_id: int, key: str | None, hashed: str, broadcast_id: int
+) -> None:
+    """Keep which broadcast a request made, where it has a key. Raises `Overtaken`."""
+    if key is not None and not await keep(connection, business_id, key, hashed, broadcast_id):
+        raise Overtaken

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.config import Settings
 from server.domain.audience import parse
@@ -58,6 +58,7 @@ from server.secrets import Vault
 from server.services import channels, messaging_limits, snapshots, templates
 from server.services.channels import Sender
 from server.services.snapshots import Look
+from server.tenancy import Connects
 
 # Whoever starts a broadcast waits for the answer; a provider that takes longer counts as away.
 ASK_SECONDS: Final = 4.0
@@ -125,7 +126,7 @@ class Outside:
 class Lookout:
     """Asks WhatsApp and the media link. Holds no connection of the database while it waits for them."""
 
-    engine: AsyncEngine
+    engine: Connects
     configuration: Settings
     vault: Vault
 

@@ -15,7 +15,7 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import DatabaseAway, NotFound
 from server.domain.history import break_in, instant
@@ -24,6 +24,7 @@ from server.domain.states import FINAL, RecipientStatus
 from server.secrets import Vault
 from server.services.events import read_events
 from server.services.steward import RETENTION_OF_STATUSES_DAYS
+from server.tenancy import Connects
 
 LONGEST_COUNT_SECONDS: Final = 120
 _COUNTERS: Final = (
@@ -148,7 +149,7 @@ _KEEP_KEY = text("""
 """)
 
 
-async def issue(engine: AsyncEngine, vault: Vault, business_id: int | None, broadcast_id: int) -> dict[str, Any]:
+async def issue(engine: Connects, vault: Vault, business_id: int | None, broadcast_id: int) -> dict[str, Any]:
     """The signed receipt of a broadcast as it stands now.
 
     business_id: whose it must be; None is the operator at the command line. Raises `NotFound`; `DatabaseAway` where
@@ -175,7 +176,7 @@ async def signing_key(connection: AsyncConnection, vault: Vault) -> Ed25519Priva
 
 
 @asynccontextmanager
-async def _snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+async def _snapshot(engine: Connects) -> AsyncIterator[AsyncConnection]:
     """One state of the database for several statements, and a bound on how long each takes."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="REPEATABLE READ")
