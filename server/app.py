@@ -67,7 +67,7 @@ _ROUTERS: Final = (
     (routes_contacts.router, KeyScope.READ, KeyScope.SEND),
     (routes_contacts.people, KeyScope.READ, KeyScope.SEND),
     (routes_segments.router, KeyScope.READ, KeyScope.SEND),
-    (routes_segments.audiences, KeyScope.READ, KeyScope.READ),
+    (routes_segments.audiences, KeyScope.READ, KeyScope.SEND),
     (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_templates.router, KeyScope.READ, KeyScope.SEND),
     (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),

@@ -15,12 +15,13 @@ from typing import Any, Final
 import msgspec
 from psycopg import AsyncConnection as PlainConnection
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput
 from server.services import consents, suppressions
 from server.services.audiences import Loaded, LoadProgress
 from server.services.contact_lists import IN_A_FILE, ContactRow
+from server.tenancy import Connects
 
 CHUNK_ROWS: Final = 10_000
 CHUNK_CHARACTERS: Final = 8_000_000
@@ -97,7 +98,7 @@ class _Chunk:
 
 
 async def import_contacts(
-    engine: AsyncEngine,
+    engine: Connects,
     business_id: int,
     rows: Iterator[ContactRow],
     on_progress: Callable[[LoadProgress], None] | None = None,
