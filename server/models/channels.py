@@ -25,6 +25,7 @@ class Channel(Base):
     rate_per_second: Mapped[int] = mapped_column(server_default="80")  # messages per second; 0: no limit of ours
     rate_is_chosen: Mapped[bool] = mapped_column(server_default="false")  # by a person; else it follows WhatsApp
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    removed_at: Mapped[datetime | None]  # late webhooks of it are still heard
     last_status_at: Mapped[datetime | None]  # when a status last came by webhook: whether the line is open
 
 

@@ -1,18 +1,23 @@
 """Channels: the numbers a business sends from. Tokens are written, encrypted, and never read back by a person."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 from psycopg.errors import InsufficientPrivilege
-from sqlalchemy import select
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.errors import BadInput, NotFound
-from server.models import Channel
+from server.domain.errors import BadInput, NotFound, NotNow
+from server.domain.states import LIVE, BroadcastStatus
+from server.models import Channel, WhatsAppBroadcast
 from server.secrets import Vault
 from server.services import rates
+
+SECRETS: Final = ("token", "app_secret", "verify_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
         "app_secret_encrypted": vault.encrypt(new.app_secret),
         "verify_token_encrypted": vault.encrypt(new.verify_token),
     }
+    values["removed_at"] = None
     if new.rate_per_second is not None:
         values |= {"rate_per_second": new.rate_per_second, "rate_is_chosen": True}
     statement = insert(Channel).values(values)
@@ -89,7 +95,9 @@ async def choose(connection: AsyncConnection, business_id: int, channel_id: int 
     known = [
         int(row)
         for row in await connection.scalars(
-            select(Channel.id).where(Channel.business_id == business_id).order_by(Channel.id)
+            select(Channel.id)
+            .where(Channel.business_id == business_id, Channel.removed_at.is_(None))
+            .order_by(Channel.id)
         )
     ]
     if channel_id is not None:
@@ -139,7 +147,9 @@ async def sender(connection: AsyncConnection, vault: Vault, channel_id: int) -> 
 async def senders(connection: AsyncConnection, vault: Vault, business_id: int) -> list[Sender]:
     """Every channel of a business with its token, one for each account. Raises `BadInput` where there is none."""
     ids = await connection.scalars(
-        select(Channel.id).where(Channel.business_id == business_id).distinct(Channel.waba_id)
+        select(Channel.id)
+        .where(Channel.business_id == business_id, Channel.removed_at.is_(None))
+        .distinct(Channel.waba_id)
     )
     found = [await sender(connection, vault, channel_id) for channel_id in ids.all()]
     if not found:
@@ -147,8 +157,64 @@ async def senders(connection: AsyncConnection, vault: Vault, business_id: int) -
     return found
 
 
+async def page(connection: AsyncConnection, business_id: int, *, after_id: int, limit: int) -> list[dict[str, Any]]:
+    """At most `limit` channels of a business with larger ids than `after_id`, without their tokens."""
+    rows = await connection.execute(_shown(business_id).where(Channel.id > after_id).order_by(Channel.id).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def show(connection: AsyncConnection, business_id: int, channel_id: int) -> dict[str, Any]:
+    """One channel of a business, without its tokens. Raises `NotFound`."""
+    row = (await connection.execute(_shown(business_id).where(Channel.id == channel_id))).mappings().one_or_none()
+    if row is None:
+        raise NotFound(f"There is no channel {channel_id}.")
+    return dict(row)
+
+
 async def listed(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:
     """The channels of a business, without their tokens."""
-    columns = (Channel.id, Channel.phone_number_id, Channel.waba_id, Channel.rate_per_second, Channel.created_at)
-    rows = await connection.execute(select(*columns).where(Channel.business_id == business_id).order_by(Channel.id))
+    rows = await connection.execute(_shown(business_id).order_by(Channel.id))
     return [dict(row) for row in rows.mappings()]
+
+
+async def change(connection: AsyncConnection, vault: Vault, channel_id: int, changes: Mapping[str, Any]) -> None:
+    """Renew what is named of `token`, `app_secret`, `verify_token` and `rate_per_second`.
+
+    rate_per_second: None for what WhatsApp lets it send, which it then follows; running broadcasts follow at once.
+    """
+    values: dict[str, Any] = {
+        f"{name}_encrypted": vault.encrypt(changes[name]) for name in SECRETS if changes.get(name) is not None
+    }
+    if "rate_per_second" in changes:
+        rate = changes["rate_per_second"]
+        values["rate_is_chosen"] = rate is not None
+        if rate is not None:
+            values["rate_per_second"] = rate
+    if values:
+        await connection.execute(update(Channel).where(Channel.id == channel_id).values(values))
+        await rates.tell_runs(connection, [channel_id])
+
+
+async def remove(connection: AsyncConnection, vault: Vault, channel_id: int) -> None:
+    """Take a number away and forget its token. Statuses of what it sent are still heard.
+
+    Raises `NotNow` where a broadcast that is not over would send from it.
+    """
+    await connection.execute(select(Channel.id).where(Channel.id == channel_id).with_for_update())
+    live = await connection.scalar(
+        select(WhatsAppBroadcast.id)
+        .where(WhatsAppBroadcast.channel_id == channel_id, WhatsAppBroadcast.status.in_(LIVE - {BroadcastStatus.DRAFT}))
+        .order_by(WhatsAppBroadcast.id)
+        .limit(1)
+    )
+    if live is not None:
+        raise NotNow(
+            f"Broadcast {live} sends from this number. Cancel it, or let it end, before you remove the number."
+        )
+    values = {"removed_at": func.clock_timestamp(), "token_encrypted": vault.encrypt("")}
+    await connection.execute(update(Channel).where(Channel.id == channel_id).values(values))
+
+
+def _shown(business_id: int) -> Select[int, str, str, int, datetime]:
+    columns = (Channel.id, Channel.phone_number_id, Channel.waba_id, Channel.rate_per_second, Channel.created_at)
+    return select(*columns).where(Channel.business_id == business_id, Channel.removed_at.is_(None))
