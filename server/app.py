@@ -17,13 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import (
     problems,
+    routes_changes,
     routes_channels,
     routes_contacts,
     routes_events,
     routes_health,
     routes_keys,
     routes_plans,
-    routes_rates,
     routes_recipients,
     routes_segments,
     routes_templates,
@@ -58,7 +58,7 @@ _SAFE: Final = frozenset(("GET", "HEAD"))
 # Every subject of the API: its routes, the scope that a key needs to look, and the one it needs to change something.
 _ROUTERS: Final = (
     (routes_whatsapp.router, KeyScope.READ, KeyScope.SEND),
-    (routes_rates.router, KeyScope.READ, KeyScope.SEND),
+    (routes_changes.router, KeyScope.READ, KeyScope.SEND),
     (routes_recipients.router, KeyScope.READ, KeyScope.SEND),
     (routes_events.router, KeyScope.READ, KeyScope.SEND),
     (routes_plans.router, KeyScope.READ, KeyScope.SEND),

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -33,6 +32,7 @@ from server.services import (
     preflight,
     recipients,
     retries,
+    schedules,
     stops,
     templates,
 )
@@ -114,8 +114,7 @@ async def _create_once(
 
 
 def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
-    if wanted.scheduled_at is not None and wanted.scheduled_at <= datetime.now(UTC):
-        raise BadInput("The schedule lies in the past.", pointer="/scheduled_at")
+    schedules.refuse_past(wanted.scheduled_at)
     return drafts.NewBroadcast(
         name=wanted.name,
         message=wanted.message(),

@@ -89,6 +89,7 @@ class Act(StrEnum):
     SETTLE_BY_HAND = "settle by hand"  # one unknown recipient
     RETRY = "retry"  # another broadcast goes to those who failed in this one
     RATE = "have another rate"
+    SCHEDULE_ANEW = "be scheduled anew"
 
 
 class Rule(NamedTuple):
@@ -105,7 +106,7 @@ def _rule(to: BroadcastStatus, *allowed_from: BroadcastStatus) -> Rule:
 _S = BroadcastStatus
 
 RULES: Final[Mapping[Move, Rule]] = {
-    Move.SCHEDULE: _rule(_S.SCHEDULED, _S.DRAFT, _S.SCHEDULED),
+    Move.SCHEDULE: _rule(_S.SCHEDULED, _S.DRAFT),
     Move.UNSCHEDULE: _rule(_S.DRAFT, _S.SCHEDULED),
     Move.QUEUE: _rule(_S.QUEUED, _S.DRAFT, _S.SCHEDULED),
     # From `running` as well: that is how a run takes over the row of a runner that died. The lease guards it.

@@ -1,0 +1,41 @@
+"""What may still be changed of a broadcast, over HTTP: its rate, also while it runs, and when it starts."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter
+
+from server.api_models.broadcasts import Broadcast
+from server.api_models.changes import BroadcastChange
+from server.domain.states import Actor
+from server.parameters import Id
+from server.problems import responses
+from server.services import broadcast_json, rates, schedules
+from server.web_resources import BusinessId, Transaction
+
+router = APIRouter(
+    prefix="/broadcasts/{broadcast_id}",
+    tags=["Broadcasts"],
+    responses=responses(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+
+
+@router.patch("")
+async def change_broadcast(
+    broadcast_id: Id, wanted: BroadcastChange, connection: Transaction, business_id: BusinessId
+) -> Broadcast:
+    """Change how fast a broadcast may send, which one that runs follows at once, or when it starts, until it does.
+
+    The history says what it was.
+    """
+    await broadcast_json.show(connection, business_id, broadcast_id)
+    if "rate_limit" in wanted.model_fields_set:
+        await rates.limit(connection, broadcast_id, wanted.rate_limit, by=Actor.USER)
+    if "scheduled_at" in wanted.model_fields_set:
+        await schedules.change(connection, broadcast_id, wanted.scheduled_at, by=Actor.USER)
+    return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
