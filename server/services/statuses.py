@@ -7,7 +7,7 @@ to the request itself, `domain/decisions.py`.
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -69,6 +69,18 @@ _READ: Final = """
            ON r.broadcast_id = wanted.broadcast_id AND r.id = wanted.id
      ORDER BY r.broadcast_id, r.id
        FOR UPDATE OF r
+"""
+
+_RETRIED: Final = """
+    /* statuses.retried
+       Why:  whom a retry sends to must not be sent to by the first broadcast as well.
+       Cost: those whose failure is told alone, one look-up each in every retry of their broadcast, which are few. */
+    SELECT r.broadcast_id, r.id
+      FROM unnest(%(broadcast_ids)s::bigint[], %(recipient_ids)s::bigint[]) AS wanted (broadcast_id, id)
+      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = wanted.broadcast_id AND r.id = wanted.id
+     WHERE EXISTS (SELECT FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients again
+                       ON again.broadcast_id = b.id AND again.phone = r.phone
+                    WHERE b.retry_of = r.broadcast_id AND again.status NOT IN ('cancelled', 'skipped'))
 """
 
 _WRITE: Final = """
@@ -228,7 +240,9 @@ async def apply(
         if at.broadcast_id in broadcasts:
             by_place[at].append(heard[position])
     failed_ids = await _failed_ids(connection, heard)
-    rows = await _read(connection, by_place)
+    rows = await _rows(connection, _READ, by_place)
+    failing = [at for at, told in by_place.items() if any(map(_is_failure, told))]
+    retried = {Place(*row) for row in await _rows(connection, _RETRIED, failing)}
     people: list[dict[str, Any]] = []
     counts: dict[int, Counter[str]] = defaultdict(Counter)
     for row in rows:
@@ -238,7 +252,9 @@ async def apply(
         merged = merge(person, said)
         if merged.person == person:
             continue
-        written, is_alike = _written(at, merged, row, broadcasts[at.broadcast_id], max_attempts, changes)
+        # Who opted out gets nothing more, and neither does whom a retry sends to.
+        may_be_sent = broadcasts[at.broadcast_id] in _GOES_ON and not row[-1] and at not in retried
+        written, is_alike = _written(at, merged, row, may_be_sent, max_attempts, changes)
         people.append(written)
         if _got_it_after_all(person, merged.person):
             changes.got_it.setdefault(at.broadcast_id, []).append(at.recipient_id)
@@ -301,14 +317,14 @@ def _is_over(person: Person, status: Status, failed_ids: set[str]) -> bool:
     return is_late and status.message_id != person.message_id
 
 
-async def _read(connection: AsyncConnection, wanted: Mapping[Place, object]) -> list[Any]:
+async def _rows(connection: AsyncConnection, statement: str, wanted: Collection[Place]) -> list[Any]:
     if not wanted:
         return []
     values = {
         "broadcast_ids": [at.broadcast_id for at in wanted],
         "recipient_ids": [at.recipient_id for at in wanted],
     }
-    return await ledger.within(connection, _READ, values)
+    return await ledger.within(connection, statement, values)
 
 
 def _person(row: Sequence[Any]) -> Person:
@@ -328,7 +344,7 @@ def _person(row: Sequence[Any]) -> Person:
 
 
 def _written(
-    at: Place, merged: Merged, row: Sequence[Any], broadcast_status: str, max_attempts: int, changes: Changes
+    at: Place, merged: Merged, row: Sequence[Any], may_be_sent: bool, max_attempts: int, changes: Changes
 ) -> tuple[dict[str, Any], bool]:
     """The row as _WRITE takes it, with what its failure means for the person and for the sending.
 
@@ -343,8 +359,7 @@ def _written(
     }
     if merged.failure is None:
         return written, False
-    # Who opted out gets nothing more, and whom the message was delivered to gets no second one.
-    may_be_sent = broadcast_status in _GOES_ON and not row[-1] and merged.person.delivered_at is None
+    may_be_sent = may_be_sent and merged.person.delivered_at is None  # whom it was delivered to gets no second one
     refusal = _refusal(merged.failure)
     decision = decide(refusal, attempts=row[4], max_attempts=max_attempts, jitter=random.random())  # noqa: S311 - no secret
     written |= {"error_code": refusal.code, "error_message": explain(refusal)}

@@ -13,7 +13,7 @@ from server.services.webhooks import WebhookDesk
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import PHONE_NUMBER_ID, VAULT, Made, a_broadcast
 from tests.support.sending import set_status
-from tests.support.webhooks import a_body, a_status
+from tests.support.webhooks import a_body, a_failure, a_status
 
 _SET = text("""
     UPDATE whatsapp_broadcast_recipients SET status = :status, was_unknown = :was_unknown
@@ -87,9 +87,11 @@ async def retry(engine: AsyncEngine, broadcast_id: int, *include: str, status: s
     return new_id
 
 
-async def hear(engine: AsyncEngine, broadcast: Made, said: str, row: int) -> None:
+async def hear(engine: AsyncEngine, broadcast: Made, said: str, row: int, *, code: int | None = None) -> None:
     """A status of the message to the nth person of a broadcast comes late."""
-    status = a_status(f"wamid.{row}", said, callback=f"b{broadcast.id}:r{row}")
+    callback = f"b{broadcast.id}:r{row}"
+    message_id = f"wamid.{row}"
+    status = a_failure(message_id, code, callback=callback) if code else a_status(message_id, said, callback=callback)
     body = a_body(f"{PHONE_NUMBER_ID}{broadcast.business_id}", statuses=[status])
     async with engine.begin() as connection:
         await connection.execute(
@@ -189,3 +191,15 @@ async def test_who_is_sent_to_at_this_moment_is_left_to_their_run(engine: AsyncE
         await connection.execute(_SET, {"broadcast_id": first, "row": 2, "status": "sending", "was_unknown": False})
     await hear(engine, broadcast, "sent", 2)
     assert await people_of(engine, first) == {2: "sending"}
+
+
+async def test_who_is_tried_again_by_a_retry_is_not_put_off_in_the_first_broadcast_as_well(engine: AsyncEngine) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE whatsapp_broadcast_recipients SET claim_number = 1"))
+    first = await retry(engine, broadcast.id, "unknown")
+    async with engine.begin() as connection:
+        await connection.execute(_SET, {"broadcast_id": first, "row": 4, "status": "sent", "was_unknown": False})
+    await hear(engine, broadcast, "sent", 4)
+    await hear(engine, broadcast, "failed", 4, code=131016)
+    assert (await people_of(engine, broadcast.id))[4] == "failed"
