@@ -25,8 +25,13 @@ _COPY_RECIPIENTS = text("""
     /* retries.copy_recipients
        Set-based; never to those who opted out since, and to those who failed only because nobody knows what became of
        their message not unless unknowns were asked for: they may have got it. Who is in an earlier retry already is
-       left out, so that asking twice sends once, unless it left them out in its turn. */
-    WITH copied AS (
+       left out, so that asking twice sends once, unless it left them out in its turn; and who has got it by a broadcast
+       that this one tries again itself. */
+    WITH RECURSIVE earlier AS (
+        SELECT retry_of AS id FROM whatsapp_broadcasts WHERE id = :broadcast_id AND retry_of IS NOT NULL
+         UNION
+        SELECT b.retry_of FROM earlier JOIN whatsapp_broadcasts b ON b.id = earlier.id WHERE b.retry_of IS NOT NULL
+    ), copied AS (
         INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables)
         SELECT :new_id, r.business_id, r.row_number, r.phone, r.variables
           FROM whatsapp_broadcast_recipients r
@@ -36,6 +41,9 @@ _COPY_RECIPIENTS = text("""
            AND NOT EXISTS (SELECT FROM whatsapp_broadcasts b JOIN whatsapp_broadcast_recipients again
                                ON again.broadcast_id = b.id AND again.phone = r.phone
                             WHERE b.retry_of = :broadcast_id AND again.status NOT IN ('cancelled', 'skipped'))
+           AND NOT EXISTS (SELECT FROM earlier JOIN whatsapp_broadcast_recipients before
+                               ON before.broadcast_id = earlier.id AND before.phone = r.phone
+                            WHERE before.status IN ('sent', 'delivered', 'read') OR before.delivered_at IS NOT NULL)
            AND r.delivered_at IS NULL  -- reported as delivered and then as failed: they have got it
            AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
          ORDER BY r.id

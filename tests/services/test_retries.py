@@ -203,3 +203,14 @@ async def test_who_is_tried_again_by_a_retry_is_not_put_off_in_the_first_broadca
     await hear(engine, broadcast, "sent", 4)
     await hear(engine, broadcast, "failed", 4, code=131016)
     assert (await people_of(engine, broadcast.id))[4] == "failed"
+
+
+async def test_who_got_it_is_not_tried_again_by_a_retry_of_a_retry_that_asks_for_unknowns(engine: AsyncEngine) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id, status="settling")
+    async with engine.begin() as connection:
+        await connection.execute(_SET, {"broadcast_id": first, "row": 2, "status": "unknown", "was_unknown": False})
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET unknown_count = 1 WHERE id = :id"), {"id": first})
+    await hear(engine, broadcast, "sent", 2)
+    with pytest.raises(BadInput):
+        await retry(engine, first, "failed", "unknown")
