@@ -83,18 +83,21 @@ _RETRIES = text("""
     SELECT id FROM later WHERE status = ANY(:live) ORDER BY id
 """)
 
+_LOCK = text("""
+    /* retries.lock   First and alone: a record that holds the retry may be putting somebody back into its queue. */
+    SELECT FROM whatsapp_broadcasts WHERE id = :retry_id FOR UPDATE
+""")
+
 _SPARE = text("""
     /* retries.spare
        Why:  who waits is skipped; who is unknown there must not be sent to again, and counts as failed until a report
              tells. Who is being sent to just now cannot be called back.
-       Lock: the retry, then its recipients. */
-    WITH retry AS (
-        SELECT id FROM whatsapp_broadcasts WHERE id = :retry_id FOR UPDATE
-    ), found AS (
+       Lock: its recipients; the retry is locked already. */
+    WITH found AS (
         SELECT r.id, r.status
-          FROM retry, whatsapp_broadcast_recipients before, whatsapp_broadcast_recipients r
+          FROM whatsapp_broadcast_recipients before, whatsapp_broadcast_recipients r
          WHERE before.broadcast_id = :broadcast_id AND before.id = ANY(:recipient_ids)
-           AND r.broadcast_id = retry.id AND r.phone = before.phone AND r.status IN ('queued', 'unknown')
+           AND r.broadcast_id = :retry_id AND r.phone = before.phone AND r.status IN ('queued', 'unknown')
            FOR UPDATE OF r
     ), spared AS (
         UPDATE whatsapp_broadcast_recipients r
@@ -121,6 +124,7 @@ async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: S
     values = {"broadcast_id": broadcast_id, "recipient_ids": list(recipient_ids), "reason": GOT_IT}
     found = await connection.scalars(_RETRIES, {"broadcast_id": broadcast_id, "live": sorted(_CAN_SEND)})
     for retry_id in found.all():
+        await connection.execute(_LOCK, {"retry_id": retry_id})
         await connection.execute(_SPARE, {**values, "retry_id": retry_id})
 
 

@@ -1,17 +1,20 @@
 """A new broadcast to those whom an earlier one did not reach, and to nobody who may have got it."""
 
+import asyncio
 import json
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from server.database import plain_connection
 from server.domain.errors import BadInput, StateDoesNotAllow
 from server.services import broadcast_json, recipients, retries, suppressions
 from server.services.channel_directory import ChannelDirectory
+from server.services.ledger import Ledger
 from server.services.webhooks import WebhookDesk
 from tests.support.books import assert_counters_equal_rows
-from tests.support.builders import PHONE_NUMBER_ID, VAULT, Made, a_broadcast
+from tests.support.builders import PHONE_NUMBER_ID, VAULT, Made, a_broadcast, a_run
 from tests.support.sending import set_status
 from tests.support.webhooks import a_body, a_failure, a_status
 
@@ -214,3 +217,23 @@ async def test_who_got_it_is_not_tried_again_by_a_retry_of_a_retry_that_asks_for
     await hear(engine, broadcast, "sent", 2)
     with pytest.raises(BadInput):
         await retry(engine, first, "failed", "unknown")
+
+
+async def test_who_is_put_off_in_a_retry_at_this_moment_is_spared_too(engine: AsyncEngine, database_url: str) -> None:
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id)
+    run = await a_run(engine, Made(first, broadcast.business_id))
+    async with await plain_connection(database_url) as connection:
+        (one,) = await Ledger(connection, run).claim(1) or []
+    async with engine.begin() as recording:
+        # The record of the run holds the row, and has put the person back into the queue.
+        await recording.execute(text("SELECT id FROM whatsapp_broadcasts WHERE id = :id FOR UPDATE"), {"id": first})
+        await recording.execute(
+            text("UPDATE whatsapp_broadcast_recipients SET status = 'queued', next_attempt_at = now() WHERE id = :id"),
+            {"id": one.id},
+        )
+        hearing = asyncio.create_task(hear(engine, broadcast, "sent", 2))
+        await asyncio.sleep(0.5)
+        assert not hearing.done()
+    await hearing
+    assert await people_of(engine, first) == {2: "skipped"}
