@@ -18,6 +18,8 @@ from server.secrets import Vault
 from server.services import rates
 
 SECRETS: Final = ("token", "app_secret", "verify_token")
+# While a broadcast settles, somebody unknown may still be sent to again.
+_MAY_SEND: Final = sorted(LIVE - {BroadcastStatus.DRAFT} | {BroadcastStatus.SETTLING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ async def remove(connection: AsyncConnection, vault: Vault, channel_id: int) -> 
     await connection.execute(select(Channel.id).where(Channel.id == channel_id).with_for_update())
     live = await connection.scalar(
         select(WhatsAppBroadcast.id)
-        .where(WhatsAppBroadcast.channel_id == channel_id, WhatsAppBroadcast.status.in_(LIVE - {BroadcastStatus.DRAFT}))
+        .where(WhatsAppBroadcast.channel_id == channel_id, WhatsAppBroadcast.status.in_(_MAY_SEND))
         .order_by(WhatsAppBroadcast.id)
         .limit(1)
     )
