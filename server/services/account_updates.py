@@ -43,10 +43,14 @@ _TEMPLATE_CATEGORY = text("""
 """)
 
 _OF_ACCOUNT = text("""
-    /* account_updates.of_account   The broadcasts of an account's numbers that wait, run or are paused. */
+    /* account_updates.of_account
+       The broadcasts of an account's numbers that wait, run or are paused; a canary that is watched counts as running,
+       because it goes on by itself. */
     SELECT b.id FROM whatsapp_broadcasts b JOIN channels c ON c.id = b.channel_id
      WHERE c.business_id = :business_id AND c.waba_id = :waba_id
-       AND b.status = ANY(:statuses)
+       AND (b.status = ANY(:statuses)
+            OR (CAST(:reason AS text) IS NULL AND b.status = 'paused' AND b.pause_reason = 'canary'
+                AND b.resume_at IS NOT NULL))
        AND (CAST(:reason AS text) IS NULL OR b.pause_reason = :reason)
        AND (CAST(:name AS text) IS NULL
             OR (b.message #>> '{template,name}' = :name AND b.message #>> '{template,language}' = :language))

@@ -30,7 +30,10 @@ _MAKE = text("""
            reported_failed_count = CASE WHEN :is_resumed THEN 0 ELSE b.reported_failed_count END,
            reported_alike_count = CASE WHEN :is_resumed THEN 0 ELSE b.reported_alike_count END
       FROM before
-     WHERE b.id = before.id AND b.status = ANY(:allowed_from)
+     WHERE b.id = before.id
+       -- A canary that is watched would go on by itself: what WhatsApp says stops it as it stops a run.
+       AND (b.status = ANY(:allowed_from)
+            OR (:is_hold AND b.status = 'paused' AND b.pause_reason = 'canary' AND b.resume_at IS NOT NULL))
        AND (NOT b.cancel_requested OR CAST(:to AS text) = 'cancelled')  -- a wish to cancel is overwritten by nothing
        -- A person may take over a pause of the engine's own, which would end by itself; their own they have already.
        AND NOT (b.status = CAST(:to AS text) AND b.pause_reason IS NOT DISTINCT FROM CAST(:pause_reason AS text))
@@ -125,6 +128,8 @@ async def make(
         "scheduled_at": scheduled_at,
         "is_final": rule.to in FINAL,
         "epoch": epoch,
+        # How many failed is the canary's own to judge.
+        "is_hold": move is Move.HOLD and why.pause_reason is not PauseReason.FAILURES,
         "is_resumed": move is Move.RESUME,
         "is_overruling": move is Move.RESUME and by is Actor.USER,
     }

@@ -1,5 +1,6 @@
 """The canary on real rows: what a run may claim, and what the steward makes of what was seen."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from server.domain.states import Actor, Move, PauseReason
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, canaries, steward
+from server.providers.webhooks import AccountNews, Origin
+from server.services import account_updates, broadcasts, canaries, steward
+from server.services.account_updates import Told
 from server.services.broadcasts import Why
 from server.services.canaries import Allowance
 from server.services.messaging_limits import Room
 from server.services.runs import LIMIT_REACHED
-from tests.support.builders import Made, a_broadcast
+from tests.support.builders import WABA_ID, Made, a_broadcast
 
 BOUNDS = {"failed_percent": 5, "opted_out_percent": 2, "wait_minutes": 15}
 POLICY = steward.Policy(unknown_grace_seconds=900, unknown_max_wait_seconds=21_600, max_attempts=5)
@@ -169,3 +172,34 @@ async def test_who_is_put_off_until_tomorrow_does_not_hang_the_canary(engine: As
     await let(engine, f"{put_off} WHERE id IN {FIRST}", 20)
     assert (await steward.go_round(engine, POLICY)).resumed_count == 1
     assert (await row_of(engine, broadcast)).canary_judged_at is not None
+
+
+async def test_what_whatsapp_says_while_a_canary_is_watched_stops_it(engine: AsyncEngine) -> None:
+    broadcast = await a_canary(engine)
+    news = AccountNews(Origin(WABA_ID, None), "account_update", {"event": "DISABLED_UPDATE"}, "{}", "1")
+    async with engine.begin() as connection:
+        channel_id = await connection.scalar(text("SELECT id FROM channels"))
+        now = datetime.now(UTC)
+        await account_updates.carry_out(connection, Told(int(channel_id or 0), broadcast.business_id, now, news))
+    assert (await row_of(engine, broadcast)).pause_reason == "quality"
+    assert (await steward.go_round(engine, POLICY)).resumed_count == 0
+    async with engine.begin() as connection:
+        assert await broadcasts.make(connection, broadcast.id, Move.RESUME, by=Actor.USER)
+    assert (await allowed(engine, broadcast)).people_left == 0
+
+
+async def test_how_many_failed_is_judged_by_the_canary_alone(engine: AsyncEngine) -> None:
+    broadcast = await a_canary(engine)
+    async with engine.begin() as connection:
+        await account_updates.hold(connection, [broadcast.id], Why(PauseReason.FAILURES, "too many failed"))
+    assert (await row_of(engine, broadcast)).pause_reason == "canary"
+
+
+async def test_a_canary_that_was_stopped_stays_so_whatever_whatsapp_says(engine: AsyncEngine) -> None:
+    broadcast = await a_canary(engine)
+    await let(engine, "UPDATE whatsapp_broadcasts SET resume_at = NULL")
+    soon = datetime.now(UTC)
+    async with engine.begin() as connection:
+        await account_updates.hold(connection, [broadcast.id], Why(PauseReason.QUALITY, "restricted", soon))
+    row = await row_of(engine, broadcast)
+    assert (row.pause_reason, row.resume_at) == ("canary", None)
