@@ -18,7 +18,9 @@ def refuse_unknown_parameters(request: Request) -> None:
     route = request.scope["route"]
     assert isinstance(route, APIRoute)
     fields = get_flat_params(route.dependant)
-    known = {field.alias for field in fields if isinstance(field.field_info, params.Query)}
+    # The fields of a model that stands for a whole query are of no kind of parameter themselves.
+    others = (params.Path, params.Header, params.Cookie)
+    known = {field.alias for field in fields if not isinstance(field.field_info, others)}
     unknown = [name for name in request.query_params if name not in known]
     if unknown:
         there_are = f"There is: {', '.join(sorted(known))}." if known else "There is none here."
