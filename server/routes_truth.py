@@ -12,7 +12,7 @@ from server.domain.receipts import named
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import broadcast_json, receipts, settlements, stories, unknowns
-from server.web_resources import BusinessId, Resources, Transaction, WebResources
+from server.web_resources import BusinessId, ProcessResources, Resources, Transaction, WebResources
 
 router = APIRouter(
     prefix="/broadcasts/{broadcast_id}",
@@ -77,7 +77,7 @@ async def show_receipt(broadcast_id: Id, resources: Resources, business_id: Busi
 
 
 @key_router.get("/receipt-key")
-async def show_receipt_key(resources: Resources) -> PublicKey:
+async def show_receipt_key(resources: ProcessResources) -> PublicKey:
     """The public key that receipts are checked with. It needs no API key: whoever is given a receipt may ask."""
     async with resources.engine.begin() as connection:
         return PublicKey.model_validate(named(await receipts.signing_key(connection, resources.vault)))
