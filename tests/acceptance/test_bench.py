@@ -15,4 +15,5 @@ def test_each_benchmark_runs(clarion: Clarion) -> None:
         "cancel",
         "webhooks, batches",
         "webhooks, single",
+        "read a broadcast",
     ]
