@@ -37,7 +37,7 @@ run: install ## Start everything with a demo broadcast to 10,000 people; Ctrl-C 
 	@exec $(BIN)/clarion up --demo
 
 test: dev ## Run all tests: real PostgreSQL, real Valkey, real workers
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 lint: dev ## Check format, types, layers and dependencies
 	$(BIN)/ruff format --check .

@@ -54,7 +54,7 @@ def test_what_has_started_has_no_schedule_to_change(api: Api, path: str, clarion
     assert change(api, path, scheduled_at=in_hours(5)).status == 409
 
 
-@pytest.mark.parametrize("at", [in_hours(-1), "tomorrow", "2026-12-01T09:00:00", 7])
+@pytest.mark.parametrize("at", ["2026-01-01T09:00:00Z", "tomorrow", "2026-12-01T09:00:00", 7])
 def test_a_time_that_is_none_or_has_passed_is_refused(api: Api, path: str, at: object) -> None:
     before = api.get(path).json["scheduled_at"]
     refused = change(api, path, scheduled_at=at)
