@@ -1,31 +1,24 @@
 """Broadcasts over HTTP: make, fill, start, pause, resume, cancel, look at. Translates; decides nothing."""
 
-import asyncio
 import json
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-import redis
 from fastapi import APIRouter, Header, Query, Request
-from fastapi.responses import StreamingResponse
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server import steering
 from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequest, StoppedBroadcast
 from server.api_models.recipients import RetryRequest
 from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
 from server.domain.errors import BadInput, ClarionError
 from server.domain.phones import normalise
-from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
-from server.jobs.broadcast_job import process_broadcast_job
-from server.jobs.queues import HintQueue
-from server.logs import Event, get_logger
+from server.domain.states import BroadcastStatus
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import (
     billing,
     broadcast_json,
-    broadcasts,
     channels,
     drafts,
     idempotency,
@@ -33,33 +26,17 @@ from server.services import (
     recipients,
     retries,
     schedules,
-    stops,
     templates,
 )
-from server.services.broadcasts import Why
 from server.services.preflight import Outside
 from server.uploads import refuse_nobody, rows_of
 from server.web_resources import BusinessId, Resources, Transaction, WebResources
-
-EVENT_EVERY_SECONDS: Final = 1.0
-# Names a proxy or a browser would give up on; a comment keeps the line alive.
-KEEP_ALIVE_SECONDS: Final = 15.0
 
 router = APIRouter(
     prefix="/broadcasts",
     tags=["Broadcasts"],
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-_log = get_logger(__name__)
-
-
-class _CsvResponse(StreamingResponse):
-    media_type = "text/csv"
-
-
-class _EventResponse(StreamingResponse):
-    media_type = "text/event-stream"
-
 
 IdempotencyKey = Annotated[str | None, Header(description="the same key and body give the same answer, for 24 hours")]
 _gone = responses(HTTPStatus.NOT_FOUND)
@@ -84,7 +61,7 @@ async def create_broadcast(
     if idempotency_key is not None:
         idempotency.check_key(idempotency_key)
     broadcast = await _create_once(resources, business_id, wanted, idempotency_key, hashed)
-    await _enqueue(resources, broadcast)
+    await steering.enqueue(resources, broadcast)
     return broadcast
 
 
@@ -107,8 +84,8 @@ async def _create_once(
                 people = rows_of(wanted.recipients)
                 refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people), people)
             if wanted.start:
-                await _start(resources, connection, broadcast_id, outside)
-            broadcast = await _shown(connection, business_id, broadcast_id)
+                await steering.start_within(resources, connection, broadcast_id, outside)
+            broadcast = await steering.show(connection, business_id, broadcast_id)
             await connection.commit()
             return broadcast
 
@@ -134,48 +111,25 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
 @router.post("/{broadcast_id}/start", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def start_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
     """Start a draft, or put it on its schedule, unless its pre-flight finds an error."""
-    outside = await _ask_outside(resources, business_id, broadcast_id)
-    async with resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        await _start(resources, connection, broadcast_id, outside)
-        broadcast = await _shown(connection, business_id, broadcast_id)
-    await _enqueue(resources, broadcast)
-    return broadcast
+    return await steering.start(resources, business_id, broadcast_id)
 
 
 @router.post("/{broadcast_id}/pause", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def pause_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StoppedBroadcast:
     """Pause: no request leaves later than 250 ms after this was answered. Says how many were in flight."""
-    async with resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        why = Why(PauseReason.USER)
-        await broadcasts.make_or_refuse(connection, broadcast_id, Move.PAUSE, by=Actor.USER, why=why)
-        in_flight_count = await stops.in_flight_count(connection, broadcast_id)
-        return await _stopped(connection, business_id, broadcast_id, in_flight_count)
+    return await steering.pause(resources, business_id, broadcast_id)
 
 
 @router.post("/{broadcast_id}/resume", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def resume_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Broadcast:
     """Go on after a pause, from behind the cursor."""
-    async with resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        await broadcasts.make_or_refuse(connection, broadcast_id, Move.RESUME, by=Actor.USER)
-        broadcast = await _shown(connection, business_id, broadcast_id)
-    await _enqueue(resources, broadcast)
-    return broadcast
+    return await steering.resume(resources, business_id, broadcast_id)
 
 
 @router.post("/{broadcast_id}/cancel", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def cancel_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StoppedBroadcast:
     """Stop for good: no request leaves later than 250 ms after this was answered. Says how many were in flight."""
-    async with resources.engine.begin() as connection:
-        await _shown(connection, business_id, broadcast_id)
-        await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
-        in_flight_count = await stops.in_flight_count(connection, broadcast_id)
-    # The wish is committed: from here on nothing more leaves. Where no runner lives, the end is written at once.
-    async with resources.engine.begin() as connection:
-        await broadcasts.finish_cancel(connection, broadcast_id)
-        return await _stopped(connection, business_id, broadcast_id, in_flight_count)
+    return await steering.cancel(resources, business_id, broadcast_id)
 
 
 @router.post("/{broadcast_id}/retry", status_code=HTTPStatus.ACCEPTED, responses=_moved)
@@ -195,14 +149,14 @@ async def retry_broadcast(
     while True:
         if known := await _known(resources, business_id, idempotency_key, hashed):
             return known
-        outside = await _ask_outside(resources, business_id, broadcast_id)
+        outside = await steering.ask_outside(resources, business_id, broadcast_id)
         try:
             async with resources.engine.begin() as connection:
-                await _shown(connection, business_id, broadcast_id)
+                await steering.show(connection, business_id, broadcast_id)
                 new_id = await retries.create(connection, broadcast_id, include)
                 await idempotency.keep_or_refuse(connection, business_id, idempotency_key, hashed, new_id)
-                await _start(resources, connection, new_id, outside)
-                broadcast = await _shown(connection, business_id, new_id)
+                await steering.start_within(resources, connection, new_id, outside)
+                broadcast = await steering.show(connection, business_id, new_id)
         except idempotency.Overtaken:
             continue  # the other request has committed by now: its broadcast is found
         except ClarionError:
@@ -210,7 +164,7 @@ async def retry_broadcast(
             if known := await _known(resources, business_id, idempotency_key, hashed):
                 return known
             raise
-        await _enqueue(resources, broadcast)
+        await steering.enqueue(resources, broadcast)
         return broadcast
 
 
@@ -220,35 +174,7 @@ async def _known(resources: WebResources, business_id: int, key: str | None, has
         return None
     async with resources.engine.connect() as connection:
         found = await idempotency.find(connection, business_id, key, hashed)
-        return None if found is None else await _shown(connection, business_id, found)
-
-
-async def _ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:
-    """What stands around a broadcast of the business. Holds no connection meanwhile. Raises `NotFound`."""
-    async with resources.engine.connect() as connection:
-        await _shown(connection, business_id, broadcast_id)
-    return await resources.lookout.of_broadcast(broadcast_id)
-
-
-async def _start(resources: WebResources, connection: AsyncConnection, broadcast_id: int, outside: Outside) -> None:
-    starts_per_minute = resources.settings.bulk_starts_per_minute
-    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside)
-
-
-async def _enqueue(resources: WebResources, broadcast: Broadcast) -> None:
-    """Hint that a broadcast is to be looked at. A queue that is away costs two seconds: the steward finds the row."""
-    if broadcast.status is not BroadcastStatus.QUEUED:
-        return
-    try:
-        await asyncio.to_thread(_hint, resources.queue, broadcast)
-    except redis.RedisError as error:
-        _log.warning(Event.HINT_LOST, broadcast_id=broadcast.id, error=str(error))
-
-
-# fmt: off
-def _hint(queue: HintQueue, broadcast: Broadcast) -> None:
-    queue.enqueue(process_broadcast_job, broadcast.id, job_timeout='30m', job_id=f"broadcast_{broadcast.id}")
-# fmt: on
+        return None if found is None else await steering.show(connection, business_id, found)
 
 
 # --- look at
@@ -272,7 +198,7 @@ async def list_broadcasts(
 @router.get("/{broadcast_id}", responses=_gone)
 async def show_broadcast(broadcast_id: Id, connection: Transaction, business_id: BusinessId) -> Broadcast:
     """One broadcast, from its row alone: the cost does not grow with the audience."""
-    return await _shown(connection, business_id, broadcast_id)
+    return await steering.show(connection, business_id, broadcast_id)
 
 
 @router.get("/{broadcast_id}/history", responses=_gone)
@@ -280,7 +206,7 @@ async def show_history(
     broadcast_id: Id, connection: Transaction, business_id: BusinessId, limit: Limit = 50, cursor: Cursor = None
 ) -> HistoryPage:
     """The audit trail: every change, who or what made it, and why."""
-    await _shown(connection, business_id, broadcast_id)
+    await steering.show(connection, business_id, broadcast_id)
     after_id = read_cursor(cursor) or 0
     found = await recipients.history(connection, broadcast_id, after_id=after_id, limit=limit + 1)
     return HistoryPage.model_validate(page(found, limit))
@@ -289,14 +215,14 @@ async def show_history(
 @router.get("/{broadcast_id}/billing", responses=_gone)
 async def show_billing(broadcast_id: Id, connection: Transaction, business_id: BusinessId) -> Billing:
     """What WhatsApp says it bills: messages by category, kind of price and country."""
-    await _shown(connection, business_id, broadcast_id)
+    await steering.show(connection, business_id, broadcast_id)
     return Billing.model_validate({"items": await billing.of_broadcast(connection, broadcast_id)})
 
 
 @router.get("/{broadcast_id}/preflight", responses=_gone)
 async def check_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> Preflight:
     """What can be known before it starts: errors stop the start, warnings and the rest do not."""
-    outside = await _ask_outside(resources, business_id, broadcast_id)
+    outside = await steering.ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         found = await preflight.inspect(connection, broadcast_id, outside)
     return Preflight.model_validate(found.as_json())
@@ -308,7 +234,7 @@ async def preview_message(
     business_id: BusinessId, resources: Resources,
 ) -> dict[str, Any]:  # fmt: skip
     """The exact Cloud API message for one recipient."""
-    await _shown(connection, business_id, broadcast_id)
+    await steering.show(connection, business_id, broadcast_id)
     row = await broadcast_json.message_of(connection, broadcast_id)
     try:
         # A plus that was not written as %2B arrives as a space.
@@ -321,15 +247,3 @@ async def preview_message(
     body = plan.render(person["phone"], person["variables"], f"b{broadcast_id}:r{person['id']}")
     message: dict[str, Any] = json.loads(body)
     return message
-
-
-async def _shown(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:
-    """The broadcast, if it is the business's own. Raises `NotFound`."""
-    return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
-
-
-async def _stopped(
-    connection: AsyncConnection, business_id: int, broadcast_id: int, in_flight_count: int
-) -> StoppedBroadcast:
-    shown = await broadcast_json.show(connection, business_id, broadcast_id)
-    return StoppedBroadcast.model_validate({**shown, "in_flight_count": in_flight_count})

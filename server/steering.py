@@ -1,0 +1,112 @@
+"""What a person does to a broadcast: each act in its own transaction, the same for the API and for the pages.
+
+Every function raises what its service raises: `NotFound`, `NotNow`, `BadInput`.
+"""
+
+import asyncio
+
+import redis
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.api_models.broadcasts import Broadcast, StoppedBroadcast
+from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
+from server.jobs.broadcast_job import process_broadcast_job
+from server.jobs.queues import HintQueue
+from server.logs import Event, get_logger
+from server.services import broadcast_json, broadcasts, drafts, stops
+from server.services.broadcasts import Why
+from server.services.preflight import Outside
+from server.web_resources import WebResources
+
+_log = get_logger(__name__)
+
+
+async def start(resources: WebResources, business_id: int, broadcast_id: int) -> Broadcast:
+    """Start a draft, or put it on its schedule, unless its pre-flight finds an error."""
+    outside = await ask_outside(resources, business_id, broadcast_id)
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        await start_within(resources, connection, broadcast_id, outside)
+        broadcast = await show(connection, business_id, broadcast_id)
+    await enqueue(resources, broadcast)
+    return broadcast
+
+
+async def pause(
+    resources: WebResources, business_id: int, broadcast_id: int, *, who: str | None = None
+) -> StoppedBroadcast:
+    """Pause: no request leaves later than 250 ms after this. Says how many were in flight.
+
+    who: whose act it is, as the page shows it beside the pause.
+    """
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        why = Why(PauseReason.USER, None if who is None else f"Paused by {who}.")
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.PAUSE, by=Actor.USER, why=why)
+        in_flight_count = await stops.in_flight_count(connection, broadcast_id)
+        return await _stopped(connection, business_id, broadcast_id, in_flight_count)
+
+
+async def resume(resources: WebResources, business_id: int, broadcast_id: int) -> Broadcast:
+    """Go on after a pause, from behind the cursor."""
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.RESUME, by=Actor.USER)
+        broadcast = await show(connection, business_id, broadcast_id)
+    await enqueue(resources, broadcast)
+    return broadcast
+
+
+async def cancel(resources: WebResources, business_id: int, broadcast_id: int) -> StoppedBroadcast:
+    """Stop for good: no request leaves later than 250 ms after this. Says how many were in flight."""
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+        in_flight_count = await stops.in_flight_count(connection, broadcast_id)
+    # The wish is committed: from here on nothing more leaves. Where no runner lives, the end is written at once.
+    async with resources.engine.begin() as connection:
+        await broadcasts.finish_cancel(connection, broadcast_id)
+        return await _stopped(connection, business_id, broadcast_id, in_flight_count)
+
+
+async def ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:
+    """What stands around a broadcast of the business. Holds no connection meanwhile. Raises `NotFound`."""
+    async with resources.engine.connect() as connection:
+        await show(connection, business_id, broadcast_id)
+    return await resources.lookout.of_broadcast(broadcast_id)
+
+
+async def start_within(
+    resources: WebResources, connection: AsyncConnection, broadcast_id: int, outside: Outside
+) -> None:
+    """Start a draft in the caller's transaction, which made it or looked it up; `enqueue` comes after the commit."""
+    starts_per_minute = resources.settings.bulk_starts_per_minute
+    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside)
+
+
+async def enqueue(resources: WebResources, broadcast: Broadcast) -> None:
+    """Hint that a broadcast is to be looked at. A queue that is away costs two seconds: the steward finds the row."""
+    if broadcast.status is not BroadcastStatus.QUEUED:
+        return
+    try:
+        await asyncio.to_thread(_hint, resources.queue, broadcast)
+    except redis.RedisError as error:
+        _log.warning(Event.HINT_LOST, broadcast_id=broadcast.id, error=str(error))
+
+
+# fmt: off
+def _hint(queue: HintQueue, broadcast: Broadcast) -> None:
+    queue.enqueue(process_broadcast_job, broadcast.id, job_timeout='30m', job_id=f"broadcast_{broadcast.id}")
+# fmt: on
+
+
+async def show(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:
+    """The broadcast, if it is the business's own. Raises `NotFound`."""
+    return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
+
+
+async def _stopped(
+    connection: AsyncConnection, business_id: int, broadcast_id: int, in_flight_count: int
+) -> StoppedBroadcast:
+    shown = await broadcast_json.show(connection, business_id, broadcast_id)
+    return StoppedBroadcast.model_validate({**shown, "in_flight_count": in_flight_count})
