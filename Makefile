@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev run test lint fmt bench soak lock clean
+.PHONY: help install dev browser vendor run test lint fmt bench soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,18 @@ run: install ## Start everything with a demo broadcast to 10,000 people; Ctrl-C 
 	@echo "Starting Clarion and its demo."
 	@exec $(BIN)/clarion up --demo
 
-test: dev ## Run all tests: real PostgreSQL, real Valkey, real workers
+# A browser for the tests: taken where there is one, installed where that can be done without asking.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || { \
+		command -v apt-get >/dev/null && test "$$(id -u)" = 0 && echo "Installing Chromium for the tests of the pages." \
+			&& apt-get install -y -qq chromium >/dev/null; } \
+		|| echo "There is no Chromium here; the tests of the pages are left out."
+
+vendor: dev ## Renew the dashboard's front-end files from their packages
+	cd frontend && npm ci --silent --no-audit --no-fund
+	$(BIN)/python frontend/vendor.py
+
+test: dev browser ## Run all tests: real PostgreSQL, real Valkey, real workers
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
 lint: dev ## Check format, types, layers and dependencies

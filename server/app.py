@@ -34,6 +34,7 @@ from server import (
 )
 from server.addresses import addresses, vault
 from server.config import Settings, settings
+from server.dashboard import Pages, create_dashboard
 from server.database import async_engine
 from server.domain.scopes import KeyScope
 from server.jobs.queues import broadcasts_queue
@@ -122,6 +123,7 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     app.include_router(api)
     app.include_router(routes_health.router)
     app.router.routes.extend(routes_webhooks.routes)
+    app.router.routes.append(Pages("/", create_dashboard(app.state)))
     app.add_middleware(_Door)
     plain_openapi = app.openapi
     app.openapi = lambda: problems.describe(plain_openapi())  # type: ignore[method-assign]

@@ -111,9 +111,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _of_a_mistake)
 
 
+def status_of(error: ClarionError) -> HTTPStatus:
+    """What an error of ours is in HTTP."""
+    return next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
 async def _of_ours(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ClarionError)
-    status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+    status = status_of(error)
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
     if isinstance(error, LimitReached):
         headers = {"Retry-After": str(error.retry_after)}

@@ -1,25 +1,20 @@
 """The people of a broadcast over HTTP: a list that comes in, and who got it, who did not and why."""
 
-import csv
-import io
-import re
-from collections.abc import AsyncIterator, Iterable
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import StreamingResponse
 
 from server.api_models.broadcasts import Broadcast
 from server.api_models.recipients import RecipientPage
+from server.csv_export import CsvResponse, recipients_csv
 from server.cursors import page, read_cursor
 from server.domain.states import RecipientStatus
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import broadcast_json, drafts, recipients
 from server.uploads import people_of, refuse_nobody
-from server.web_resources import BusinessId, Resources, Transaction, WebResources
+from server.web_resources import BusinessId, Resources, Transaction
 
 router = APIRouter(
     prefix="/broadcasts/{broadcast_id}",
@@ -28,10 +23,6 @@ router = APIRouter(
         HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
     ),
 )
-
-
-class _CsvResponse(StreamingResponse):
-    media_type = "text/csv"
 
 
 @router.post(
@@ -100,52 +91,11 @@ async def list_recipients(
     return RecipientPage.model_validate(page(found, limit))
 
 
-@router.get("/recipients.csv", response_class=_CsvResponse)
+@router.get("/recipients.csv", response_class=CsvResponse)
 async def export_recipients(
     broadcast_id: Id, resources: Resources, business_id: BusinessId, status: RecipientStatus | None = None
-) -> StreamingResponse:
+) -> CsvResponse:
     """Everybody as CSV, streamed."""
     async with resources.engine.connect() as connection:
         await broadcast_json.show(connection, business_id, broadcast_id)
-    headers = {"Content-Disposition": f'attachment; filename="broadcast-{broadcast_id}.csv"'}
-    return _CsvResponse(_csv(resources, broadcast_id, status), headers=headers)
-
-
-# With these a spreadsheet begins a formula (OWASP, "CSV injection"); a phone number is none.
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-_PLAIN_NUMBER: Final = re.compile(r"[+-]?\d+")
-_EXPORT_PAGE: Final = 5_000
-_CSV_COLUMNS: Final = (
-    "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "sent_at", "delivered_at",
-    "read_at", "failed_at",
-)  # fmt: skip
-
-
-async def _csv(resources: WebResources, broadcast_id: int, status: str | None) -> AsyncIterator[str]:
-    """A page at a time, each read on its own: a slow reader holds no connection and no old rows."""
-    yield _csv_lines([_CSV_COLUMNS])
-    after_id = 0
-    while True:
-        async with resources.engine.connect() as connection:
-            people = await recipients.page(
-                connection, broadcast_id, status=status, after_id=after_id, limit=_EXPORT_PAGE
-            )
-        if not people:
-            return
-        yield _csv_lines([person[column] for column in _CSV_COLUMNS] for person in people)
-        after_id = people[-1]["id"]
-
-
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows([_csv_field(value) for value in row] for row in rows)
-    return buffer.getvalue()
-
-
-def _csv_field(value: Any) -> Any:
-    """A value as a spreadsheet can take it. A text that it would run as a formula becomes one that it shows."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS) and not _PLAIN_NUMBER.fullmatch(value):
-        return f"'{value}"
-    return value
+    return recipients_csv(resources.engine, broadcast_id, status)

@@ -4,6 +4,7 @@ Every function raises what its service raises: `NotFound`, `NotNow`, `BadInput`.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 import redis
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,7 +14,7 @@ from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
-from server.services import broadcast_json, broadcasts, drafts, stops
+from server.services import broadcast_json, broadcasts, drafts, retries, stops
 from server.services.broadcasts import Why
 from server.services.preflight import Outside
 from server.web_resources import WebResources
@@ -67,6 +68,21 @@ async def cancel(resources: WebResources, business_id: int, broadcast_id: int) -
     async with resources.engine.begin() as connection:
         await broadcasts.finish_cancel(connection, broadcast_id)
         return await _stopped(connection, business_id, broadcast_id, in_flight_count)
+
+
+async def retry(resources: WebResources, business_id: int, broadcast_id: int, include: Sequence[str]) -> Broadcast:
+    """Make and start a new broadcast to those who failed. Whoever is in an earlier retry already is left out.
+
+    include: of `failed` and `unknown`.
+    """
+    outside = await ask_outside(resources, business_id, broadcast_id)
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        new_id = await retries.create(connection, broadcast_id, include)
+        await start_within(resources, connection, new_id, outside)
+        broadcast = await show(connection, business_id, new_id)
+    await enqueue(resources, broadcast)
+    return broadcast
 
 
 async def ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:

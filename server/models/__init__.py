@@ -3,6 +3,7 @@
 from server.models.base import Base
 from server.models.broadcasts import (
     BroadcastEvent,
+    BroadcastSample,
     BulkGateRow,
     IdempotencyKey,
     ReceiptKey,
@@ -11,7 +12,7 @@ from server.models.broadcasts import (
     WhatsAppBroadcast,
     WhatsAppBroadcastRecipient,
 )
-from server.models.businesses import ApiKey, Business, User
+from server.models.businesses import ApiKey, Business, Session, User
 from server.models.channels import Channel, Template
 from server.models.contacts import Contact, Segment
 from server.models.test_messages import TestMessage
@@ -29,6 +30,7 @@ __all__ = [
     "ApiKey",
     "Base",
     "BroadcastEvent",
+    "BroadcastSample",
     "BulkGateRow",
     "Business",
     "Channel",
@@ -40,6 +42,7 @@ __all__ = [
     "ReceiptKey",
     "Segment",
     "SendAttempt",
+    "Session",
     "Suppression",
     "Template",
     "TestMessage",

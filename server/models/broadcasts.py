@@ -134,6 +134,20 @@ class BroadcastEvent(Base):
     hash: Mapped[str]  # of this event and all before it: `domain/history`
 
 
+class BroadcastSample(Base):
+    """The counters of a broadcast at an instant, for a plot over time."""
+
+    __tablename__ = "broadcast_samples"
+
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("whatsapp_broadcasts.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    business_id: Mapped[int]
+    sent_count: Mapped[int]
+    delivered_count: Mapped[int]
+    read_count: Mapped[int]
+    failed_count: Mapped[int]
+
+
 class SendAttempt(Base):
     """An attempt that did not simply end in acceptance: what the recipient's row has room for only until the next.
 

@@ -1,4 +1,4 @@
-"""A business, the people who sign in for it, and the keys that programs use."""
+"""A business, the people who sign in for it and are signed in, and the keys that programs use."""
 
 from datetime import datetime
 from typing import Any
@@ -33,7 +33,25 @@ class User(Base):
     email: Mapped[str]
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(server_default="owner")
+    name: Mapped[str] = mapped_column(server_default="")  # what others call them; empty: their address
+    language: Mapped[str | None]  # of the dashboard; none: their browser's
+    last_signed_in_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class Session(Base):
+    """Somebody is signed in to the dashboard. Only the hash of what the cookie holds is kept."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    address: Mapped[str]
+    browser: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
 
 
 class ApiKey(Base):

@@ -48,14 +48,25 @@ async def show(connection: AsyncConnection, business_id: int | None, broadcast_i
 
 
 async def show_many(
-    connection: AsyncConnection, business_id: int | None, *, status: str | None, before_id: int | None, limit: int
+    connection: AsyncConnection,
+    business_id: int | None,
+    *,
+    status: str | None,
+    before_id: int | None,
+    limit: int,
+    name_like: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The newest broadcasts of a business (None: of all), at most `limit`, older than `before_id` where it is given."""
+    """The newest broadcasts of a business (None: of all), at most `limit`, older than `before_id` where it is given.
+
+    name_like: what the name has in it, whatever its case.
+    """
     statement = rows()
     if business_id is not None:
         statement = statement.where(WhatsAppBroadcast.business_id == business_id)
     if status is not None:
         statement = statement.where(WhatsAppBroadcast.status == status)
+    if name_like:
+        statement = statement.where(WhatsAppBroadcast.name.icontains(name_like, autoescape=True))
     if before_id is not None:
         statement = statement.where(WhatsAppBroadcast.id < before_id)
     found = await connection.execute(statement.order_by(WhatsAppBroadcast.id.desc()).limit(limit))

@@ -18,15 +18,26 @@ _HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", 
 
 
 async def page(
-    connection: AsyncConnection, broadcast_id: int, *, status: str | None, after_id: int, limit: int
+    connection: AsyncConnection,
+    broadcast_id: int,
+    *,
+    status: str | None,
+    after_id: int,
+    limit: int,
+    digits: str | None = None,
 ) -> list[dict[str, Any]]:
-    """At most `limit` recipients with larger ids than `after_id`, in the order of the list."""
+    """At most `limit` recipients with larger ids than `after_id`, in the order of the list.
+
+    digits: some of their phone's, in a row; looking for them reads the broadcast's people until enough are found.
+    """
     recipient = WhatsAppBroadcastRecipient
     statement = select(*(getattr(recipient, name) for name in SHOWN)).where(
         recipient.broadcast_id == broadcast_id, recipient.id > after_id
     )
     if status is not None:
         statement = statement.where(recipient.status == status)
+    if digits:
+        statement = statement.where(recipient.phone.contains(digits, autoescape=True))
     rows = await connection.execute(statement.order_by(recipient.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
 

@@ -1,0 +1,118 @@
+"""The pages, put together: an application of its own, so that its errors are pages and its headers a browser's."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Match, Mount
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server import problems
+from server.dashboard import pages_broadcast, pages_broadcasts, pages_overview, pages_people, pages_sign_in
+from server.dashboard.rendering import STATIC, is_fragment, render
+from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
+from server.domain.errors import ClarionError
+
+# What is not for a browser: whoever asks for it is answered in JSON, also where it does not exist.
+_FOR_PROGRAMS: Final = ("/api/", "/webhooks/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics")
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+}
+_SECONDS_OF_A_YEAR: Final = 365 * 86_400
+_SMALLEST_TO_COMPRESS: Final = 500
+
+
+def create_dashboard(shared_state: Any) -> FastAPI:
+    """The pages. shared_state: of the application that they are part of, with its resources."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(refuse_forgeries)])
+    app.state = shared_state
+    for module in (pages_sign_in, pages_overview, pages_broadcasts, pages_broadcast, pages_people):
+        app.include_router(module.router)
+    app.mount("/static", _Kept(directory=STATIC))
+    app.add_exception_handler(SignInNeeded, _ask_to_sign_in)
+    app.add_exception_handler(ClarionError, _show_error)
+    app.add_exception_handler(RequestValidationError, _show_bad_request)
+    app.add_exception_handler(HTTPException, _show_http_error)
+    app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_TO_COMPRESS)
+    app.add_middleware(_Headers)
+    return app
+
+
+class Pages(Mount):
+    """The pages at the root, which leave the programs' paths to others."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Everything but what is for programs."""
+        if str(scope.get("path", "")).startswith(_FOR_PROGRAMS):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+class _Kept(StaticFiles):
+    """Files whose address changes with what is in them: a browser asks for each once."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = f"public, max-age={_SECONDS_OF_A_YEAR}, immutable"
+        return response
+
+
+class _Headers:
+    """What a browser is told with every page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+async def _ask_to_sign_in(request: Request, error: Exception) -> Response:
+    return to_sign_in(request)
+
+
+async def _show_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ClarionError)
+    return _page(request, problems.status_of(error), str(error))
+
+
+async def _show_bad_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in error.errors()[:3])
+    return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, said)
+
+
+async def _show_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _page(request, HTTPStatus(error.status_code), str(error.detail))
+
+
+def _page(request: Request, status: HTTPStatus, detail: str) -> HTMLResponse:
+    """What went wrong: as a page, or, where a page of ours asked for a part of itself, as a notice on it."""
+    visitor = getattr(request.state, "visitor", None)
+    if is_fragment(request):
+        response = render(request, "_notice.html", visitor, status=status, detail=detail)
+        response.headers["HX-Retarget"] = "#notices"
+        response.headers["HX-Reswap"] = "beforeend"
+        return response
+    return render(request, "error.html", visitor, status=status, code=status.value, detail=detail)

@@ -1,0 +1,53 @@
+"""How a number, a share, a time and a phone look: decided here and nowhere else."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import phonenumbers
+from babel import Locale
+from babel.dates import format_datetime, format_timedelta
+from babel.numbers import format_decimal, format_percent
+from markupsafe import Markup
+
+NOTHING: Final = "\N{EN DASH}"
+
+
+def number_in(locale: Locale, number: float) -> str:
+    """1234 as 1,234; at most one digit behind the point."""
+    return format_decimal(number, format="#,##0.#", locale=locale)
+
+
+def share_in(locale: Locale, part: float, whole: float) -> str:
+    """A part of a whole as 12.3%; a dash where there is no whole."""
+    return format_percent(part / whole, format="#,##0.#%", locale=locale) if whole else NOTHING
+
+
+def duration_in(locale: Locale, seconds: float) -> str:
+    """90 seconds as 2 minutes; a span of time as a person says it."""
+    return format_timedelta(max(1, round(seconds)), threshold=1.5, locale=locale)
+
+
+def instant_of(value: str | datetime) -> datetime:
+    """An instant, also where it comes as RFC 3339."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def time_in(locale: Locale, value: str | datetime | None, *, look: str = "relative") -> Markup:
+    """A `<time>`: the pages' script shows it in the reader's zone, and exact on hover. Without a script it is in UTC.
+
+    look: `relative` ("3 min. ago"), `exact`, or `clock` (hours and minutes).
+    """
+    if value is None:
+        return Markup('<span class="quiet">{}</span>').format(NOTHING)
+    instant = instant_of(value).astimezone(UTC)
+    text = format_datetime(instant, "d MMM, HH:mm", locale=locale)
+    return Markup('<time datetime="{}" data-look="{}">{} UTC</time>').format(instant.isoformat(), look, text)
+
+
+def phone(number: str) -> str:
+    """+972501234567 as +972 50-123-4567."""
+    try:
+        parsed = phonenumbers.parse(number)
+    except phonenumbers.NumberParseException:
+        return number
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)

@@ -1,0 +1,152 @@
+"""How a state looks: its word, its tone and its sign, the same in chip, bar, plot and table.
+
+The words are marked for translation here (`N_`) and translated where they are shown.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from server.domain.limits import Limit
+from server.domain.states import Act, Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
+
+
+def N_(message: str) -> str:  # noqa: N802 - the name that translators' tools look for
+    """Mark a text for translation."""
+    return message
+
+
+class Look(NamedTuple):
+    """word: as people read it. tone: the colour's name in the style sheet. icon: a file of `static/vendor/icons`."""
+
+    word: str
+    tone: str
+    icon: str
+
+
+_B, _R = BroadcastStatus, RecipientStatus
+
+OF_BROADCASTS: Final[Mapping[BroadcastStatus, Look]] = {
+    _B.DRAFT: Look(N_("Draft"), "neutral", "pencil"),
+    _B.SCHEDULED: Look(N_("Scheduled"), "neutral", "calendar-clock"),
+    _B.QUEUED: Look(N_("Waiting to start"), "neutral", "hourglass"),
+    _B.RUNNING: Look(N_("Sending"), "live", "send"),
+    _B.PAUSED: Look(N_("Paused"), "paused", "pause"),
+    _B.SETTLING: Look(N_("Settling"), "unknown", "hourglass"),
+    _B.COMPLETED: Look(N_("Completed"), "delivered", "check"),
+    _B.PARTIAL: Look(N_("Finished, some failed"), "failed", "circle-alert"),
+    _B.FAILED: Look(N_("Failed"), "failed", "circle-x"),
+    _B.CANCELLED: Look(N_("Cancelled"), "neutral", "ban"),
+}
+
+OF_RECIPIENTS: Final[Mapping[RecipientStatus, Look]] = {
+    _R.QUEUED: Look(N_("Waiting"), "neutral", "hourglass"),
+    _R.SENDING: Look(N_("Being sent"), "live", "send"),
+    _R.SENT: Look(N_("Sent"), "sent", "check"),
+    _R.DELIVERED: Look(N_("Delivered"), "delivered", "check-check"),
+    _R.READ: Look(N_("Read"), "read", "eye"),
+    _R.FAILED: Look(N_("Failed"), "failed", "circle-x"),
+    _R.UNKNOWN: Look(N_("Unknown"), "unknown", "circle-help"),
+    _R.CANCELLED: Look(N_("Cancelled"), "neutral", "ban"),
+    _R.SKIPPED: Look(N_("Skipped"), "neutral", "circle-slash"),
+}
+
+# What a pause means, and who ends it.
+OF_PAUSES: Final[Mapping[str, str]] = {
+    PauseReason.USER: N_("A person paused it. It goes on when somebody resumes it."),
+    PauseReason.RUNTIME_LIMIT: N_("A run has its longest time; the next one goes on by itself."),
+    PauseReason.MESSAGING_LIMIT: N_("The number has reached the people WhatsApp lets it write to in 24 hours."),
+    PauseReason.QUIET_HOURS: N_("It is night where these people live. It goes on in the morning by itself."),
+    PauseReason.RATE_LIMITED: N_("WhatsApp asks to slow down. It goes on by itself."),
+    PauseReason.PROVIDER_OUTAGE: N_("WhatsApp does not answer. It goes on by itself."),
+    PauseReason.CREDENTIALS: N_("WhatsApp does not accept the number's access token. Renew it, then resume."),
+    PauseReason.TEMPLATE: N_("WhatsApp has paused or rejected the template."),
+    PauseReason.QUALITY: N_("WhatsApp has restricted the number or the account."),
+    PauseReason.FAILURES: N_("Too many messages failed one after the other. Look at the reasons, then resume."),
+    PauseReason.CANARY: N_("The first people were sent to, and the others wait for what becomes of it."),
+}
+
+# What the speed waits for now.
+OF_LIMITS: Final[Mapping[Limit, str]] = {
+    Limit.YOUR_RATE: N_("the rate you chose"),
+    Limit.THROUGHPUT: N_("the number's throughput"),
+    Limit.MESSAGING_LIMIT: N_("the number's daily limit"),
+    Limit.PAIR_RATE: N_("how often one person may be written to"),
+    Limit.WINDOW: N_("a time that was set"),
+    Limit.PROVIDER: N_("WhatsApp's answers"),
+    Limit.DATABASE: N_("the database"),
+    Limit.NOTHING: N_("nothing"),
+}
+
+
+class Part(NamedTuple):
+    """One part of the bar of a broadcast. The parts add up to `total_recipients`."""
+
+    tone: str
+    word: str
+    people_count: int
+    status: str  # of the recipients that it counts, for the list behind it
+
+
+def parts_of(shown: Mapping[str, Any]) -> list[Part]:
+    """The bar of a broadcast, from its counters; each person is in one part."""
+    read, delivered = int(shown["read_count"]), int(shown["delivered_count"])
+    waiting = int(shown["total_recipients"]) - int(shown["processed_count"]) - int(shown["unknown_count"])
+    return [
+        Part("read", N_("Read"), read, _R.READ),
+        Part("delivered", N_("Delivered"), delivered - read, _R.DELIVERED),
+        Part("sent", N_("Sent"), int(shown["sent_count"]) - delivered, _R.SENT),
+        Part("failed", N_("Failed"), int(shown["failed_count"]), _R.FAILED),
+        Part("unknown", N_("Unknown"), int(shown["unknown_count"]), _R.UNKNOWN),
+        Part("skipped", N_("Skipped"), int(shown["skipped_count"]), _R.SKIPPED),
+        Part("cancelled", N_("Cancelled"), int(shown["cancelled_count"]), _R.CANCELLED),
+        Part("waiting", N_("Waiting"), waiting, _R.QUEUED),
+    ]
+
+
+_M: Final = Move
+# As the history tells them, by the name of the move or the act in lower case.
+OF_MOVES: Final[Mapping[str, str]] = {
+    _M.SCHEDULE.name.lower(): N_("Put on its schedule"),
+    _M.UNSCHEDULE.name.lower(): N_("Taken off its schedule"),
+    _M.QUEUE.name.lower(): N_("Started"),
+    _M.RUN.name.lower(): N_("A run began"),
+    _M.YIELD.name.lower(): N_("A run ended, the next one goes on"),
+    _M.PAUSE.name.lower(): N_("Paused"),
+    _M.HOLD.name.lower(): N_("Held"),
+    _M.RESUME.name.lower(): N_("Resumed"),
+    _M.SETTLE.name.lower(): N_("Everything is sent, some are unknown"),
+    _M.COMPLETE.name.lower(): N_("Completed"),
+    _M.FINISH_PARTIAL.name.lower(): N_("Finished, some failed"),
+    _M.FAIL.name.lower(): N_("Failed"),
+    _M.CANCEL.name.lower(): N_("Cancelled"),
+    _M.REOPEN.name.lower(): N_("Somebody may be sent to again"),
+    _M.CORRECT_PARTIAL.name.lower(): N_("Found to have failures after all"),
+    _M.CORRECT_COMPLETE.name.lower(): N_("Found to be complete after all"),
+    Act.SETTLE_BY_HAND.name.lower(): N_("Somebody unknown was settled by hand"),
+    Act.RETRY.name.lower(): N_("Tried again by another broadcast"),
+    Act.RATE.name.lower(): N_("The rate was changed"),
+    Act.SCHEDULE_ANEW.name.lower(): N_("The schedule was changed"),
+}
+
+OF_ACTORS: Final[Mapping[str, str]] = {
+    Actor.USER: N_("by a person"),
+    Actor.ENGINE: N_("by the engine"),
+    Actor.STEWARD: N_("by the steward"),
+}
+
+# The story of one person.
+OF_ENTRIES: Final[Mapping[str, Look]] = {
+    "attempt": Look(N_("Attempt"), "sent", "send"),
+    "status": Look(N_("Report"), "delivered", "check-check"),
+    "reply": Look(N_("Answer"), "replied", "message-circle"),
+    "consent": Look(N_("Wish"), "paused", "hand"),
+    "history": Look(N_("Broadcast"), "neutral", "history"),
+}
+
+OF_OUTCOMES: Final[Mapping[str, str]] = {
+    "accepted": N_("WhatsApp accepted it"),
+    "failed": N_("it failed"),
+    "put_off": N_("put off until later"),
+    "unknown": N_("no answer came"),
+    "under_way": N_("under way"),
+}

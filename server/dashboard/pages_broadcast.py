@@ -1,0 +1,165 @@
+"""One broadcast: its live page, why people did not get it, its history, and what a person can do to it."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+
+from server import steering
+from server.csv_export import recipients_csv
+from server.dashboard.live import stream
+from server.dashboard.rendering import is_fragment, render, text_of
+from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
+from server.domain.errors import NotFound
+from server.domain.meanings import MEANINGS
+from server.domain.roles import Permission
+from server.domain.states import RecipientStatus
+from server.parameters import Id
+from server.services import broadcast_json, recipients, samples
+
+router = APIRouter(prefix="/broadcasts/{broadcast_id}")
+_SENDS: Final = [allowed_to(Permission.SEND)]
+_HISTORY_SHOWN: Final = 200
+_QUESTIONS: Final = frozenset(("cancel", "retry"))
+
+
+@router.get("")
+async def show_broadcast(
+    request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction
+) -> Response:
+    """The line, the bar, the plot, the funnel; reasons and history come after the page."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    row = await broadcast_json.message_of(connection, broadcast_id)
+    return render(request, "broadcast/page.html", visitor, shown=shown, message=row.message)
+
+
+@router.get("/stream")
+async def follow_broadcast(
+    request: Request, broadcast_id: Id, visitor: SignedIn, resources: PageResources
+) -> StreamingResponse:
+    """The part of the page that moves, again and again."""
+    return await _stream(request, broadcast_id, visitor, resources, "broadcast/_live.html")
+
+
+@router.get("/card-stream")
+async def follow_card(
+    request: Request, broadcast_id: Id, visitor: SignedIn, resources: PageResources
+) -> StreamingResponse:
+    """The card of the overview, again and again."""
+    return await _stream(request, broadcast_id, visitor, resources, "broadcast/_card.html")
+
+
+async def _stream(
+    request: Request, broadcast_id: int, visitor: SignedIn, resources: PageResources, template: str
+) -> StreamingResponse:
+    async with resources.engine.connect() as connection:
+        await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+
+    def draw(shown: dict[str, Any]) -> str:
+        return text_of(request, template, {"shown": shown}, visitor)
+
+    return stream(resources.progress, broadcast_id, draw)
+
+
+@router.get("/plot.json")
+async def show_plot(broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> JSONResponse:
+    """Five columns: seconds since 1970, and the counts of sent, delivered, read and failed at each."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    found = await samples.of_broadcast(connection, broadcast_id)
+    columns: Sequence[Sequence[float]] = [
+        [sample.at.timestamp() for sample in found],
+        [sample.sent_count for sample in found],
+        [sample.delivered_count for sample in found],
+        [sample.read_count for sample in found],
+        [sample.failed_count for sample in found],
+    ]
+    is_over = shown["completed_at"] is not None
+    return JSONResponse({"columns": columns, "is_over": is_over}, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/reasons")
+async def show_reasons(request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
+    """Why people did not get it, the most first, and what to do about each."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    found = await recipients.reasons(connection, broadcast_id)
+    for reason in found:
+        meaning = MEANINGS.get(reason["error_code"])
+        reason["to_do"] = meaning.to_do if meaning else ""
+    most = max((reason["people_count"] for reason in found), default=1)
+    return render(request, "broadcast/_reasons.html", visitor, shown=shown, reasons=found, most=most)
+
+
+@router.get("/history")
+async def show_history(request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
+    """Who or what changed it, when, and why."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    found = await recipients.history(connection, broadcast_id, after_id=0, limit=_HISTORY_SHOWN)
+    template = "broadcast/_history.html" if is_fragment(request) else "broadcast/history.html"
+    return render(request, template, visitor, shown=shown, history=found)
+
+
+@router.get("/recipients.csv")
+async def export_recipients(
+    broadcast_id: Id, visitor: SignedIn, resources: PageResources, status: RecipientStatus | None = None
+) -> Response:
+    """Everybody as a file."""
+    async with resources.engine.connect() as connection:
+        await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    return recipients_csv(resources.engine, broadcast_id, status)
+
+
+# --- what a person can do to it
+
+
+@router.get("/ask/{question}", dependencies=_SENDS)
+async def ask(
+    request: Request, broadcast_id: Id, question: str, visitor: SignedIn, connection: PageTransaction
+) -> Response:
+    """Ask once, in words and with the number of people, before something that cannot be undone."""
+    if question not in _QUESTIONS:
+        raise NotFound("There is no such question.")
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    template = f"broadcast/_ask_{question}.html"
+    if is_fragment(request):
+        return render(request, template, visitor, shown=shown)
+    return render(request, "broadcast/ask.html", visitor, shown=shown, question=template)
+
+
+@router.post("/pause", dependencies=_SENDS)
+async def pause(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
+    """Pause it; it can go on at any time."""
+    await steering.pause(resources, visitor.business_id, broadcast_id, who=visitor.name)
+    return _to(broadcast_id)
+
+
+@router.post("/resume", dependencies=_SENDS)
+async def resume(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
+    """Go on after a pause."""
+    await steering.resume(resources, visitor.business_id, broadcast_id)
+    return _to(broadcast_id)
+
+
+@router.post("/cancel", dependencies=_SENDS)
+async def cancel(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
+    """Stop it for good."""
+    await steering.cancel(resources, visitor.business_id, broadcast_id)
+    return _to(broadcast_id)
+
+
+@router.post("/retry", dependencies=_SENDS)
+async def retry(
+    broadcast_id: Id,
+    visitor: SignedIn,
+    resources: PageResources,
+    include: Annotated[list[RecipientStatus] | None, Form()] = None,
+) -> Response:
+    """A new broadcast to those who failed; its page is shown."""
+    wanted = [str(status) for status in include or [RecipientStatus.FAILED]]
+    again = await steering.retry(resources, visitor.business_id, broadcast_id, wanted)
+    return _to(again.id)
+
+
+def _to(broadcast_id: int) -> Response:
+    return RedirectResponse(f"/broadcasts/{broadcast_id}", status_code=HTTPStatus.SEE_OTHER)

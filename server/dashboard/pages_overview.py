@@ -1,0 +1,175 @@
+"""The first page: what runs, what waits, what needs a person, and the month in numbers."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, NamedTuple
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from server.dashboard import formats
+from server.dashboard.languages import Speech
+from server.dashboard.rendering import render, speech_of
+from server.dashboard.visitor import PageTransaction, SignedIn
+from server.domain.states import BroadcastStatus, PauseReason
+from server.services import broadcast_json, channels, overview
+from server.services.overview import Month
+
+router = APIRouter()
+
+# Pauses that somebody has to end; the others end by themselves.
+_NEEDS_A_PERSON: Final = frozenset(
+    {PauseReason.CREDENTIALS, PauseReason.TEMPLATE, PauseReason.QUALITY, PauseReason.FAILURES, PauseReason.CANARY}
+)
+
+
+class Item(NamedTuple):
+    """One line of a list, with where it leads."""
+
+    href: str
+    tone: str
+    icon: str
+    title: str
+    text: str
+    word: str
+
+
+class Stat(NamedTuple):
+    """One number with what stands beside it."""
+
+    word: str
+    value: str
+    beside: str
+
+
+async def _speech(request: Request, visitor: SignedIn) -> Speech:
+    return speech_of(request, visitor)
+
+
+Spoken = Annotated[Speech, Depends(_speech)]
+
+
+@router.get("/")
+async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, connection: PageTransaction) -> Response:
+    """What runs now, what needs somebody, this month's numbers, the health of every number."""
+    business_id = visitor.business_id
+    now = datetime.now(UTC)
+    began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    under_way = await overview.under_way(connection, business_id)
+    newest = await broadcast_json.show_many(connection, business_id, status=None, before_id=None, limit=1)
+    return render(
+        request,
+        "overview.html",
+        visitor,
+        under_way=under_way,
+        has_any=bool(newest),
+        attention=[
+            *_paused(speech, under_way),
+            *_unknowns(speech, await overview.with_unknowns(connection, business_id)),
+            *_templates(speech, await overview.troubled_templates(connection, business_id)),
+        ],
+        month=_stats(
+            speech,
+            await overview.month(connection, business_id, began, now),
+            await overview.month(connection, business_id, _month_before(began), _month_before(now)),
+        ),
+        numbers=[
+            {
+                "id": channel["id"],
+                "title": channel["phone_number_id"],
+                "text": speech.gettext("%(rate)s messages a second", rate=channel["rate_per_second"]),
+            }
+            for channel in await channels.listed(connection, business_id)
+        ],
+    )
+
+
+def _month_before(instant: datetime) -> datetime:
+    """The same day of the month before, or its last one."""
+    year, month = (instant.year, instant.month - 1) if instant.month > 1 else (instant.year - 1, 12)
+    for day in range(instant.day, 27, -1):
+        try:
+            return instant.replace(year=year, month=month, day=day)
+        except ValueError:
+            continue
+    return instant.replace(year=year, month=month)
+
+
+def _paused(speech: Speech, under_way: list[dict[str, Any]]) -> list[Item]:
+    return [
+        Item(
+            href=f"/broadcasts/{shown['id']}",
+            tone="paused",
+            icon="pause",
+            title=speech.gettext("%(name)s is paused", name=shown["name"]),
+            text=shown["status_detail"] or "",
+            word=speech.gettext("Look"),
+        )
+        for shown in under_way
+        if shown["status"] == BroadcastStatus.PAUSED
+        and shown["pause_reason"] in _NEEDS_A_PERSON
+        and shown["resume_at"] is None
+    ]
+
+
+def _unknowns(speech: Speech, found: list[dict[str, Any]]) -> list[Item]:
+    return [
+        Item(
+            href=f"/broadcasts/{shown['id']}/unknowns",
+            tone="unknown",
+            icon="circle-help",
+            title=speech.ngettext("%(n)s person is unknown", "%(n)s people are unknown", shown["unknown_count"]),
+            text=speech.gettext("%(name)s: nobody can tell yet whether they got it.", name=shown["name"]),
+            word=speech.gettext("Decide"),
+        )
+        for shown in found
+    ]
+
+
+def _templates(speech: Speech, found: list[dict[str, Any]]) -> list[Item]:
+    return [
+        Item(
+            href=f"/templates/{template['id']}",
+            tone="failed",
+            icon="file-text",
+            title=speech.gettext("The template %(name)s cannot be sent", name=template["name"]),
+            text=f"{template['language']} · {template['status'].lower()}",
+            word=speech.gettext("Look"),
+        )
+        for template in found
+    ]
+
+
+def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
+    _, locale = speech.gettext, speech.locale
+
+    def share(part: int, whole: int) -> str:
+        return formats.share_in(locale, part, whole)
+
+    return [
+        Stat(
+            _("Sent"), formats.number_in(locale, month.sent_count), _trend(speech, month.sent_count, before.sent_count)
+        ),
+        Stat(
+            _("Delivered"),
+            share(month.delivered_count, month.sent_count),
+            _("%(share)s the month before", share=share(before.delivered_count, before.sent_count)),
+        ),
+        Stat(
+            _("Read"),
+            share(month.read_count, month.sent_count),
+            _("%(share)s the month before", share=share(before.read_count, before.sent_count)),
+        ),
+        Stat(
+            _("Replied"),
+            formats.number_in(locale, month.replied_count),
+            _trend(speech, month.replied_count, before.replied_count),
+        ),
+    ]
+
+
+def _trend(speech: Speech, now: int, before: int) -> str:
+    if not before:
+        return speech.gettext("none the month before")
+    change = formats.share_in(speech.locale, abs(now - before), before)
+    word = "%(share)s more than the month before" if now >= before else "%(share)s less than the month before"
+    return speech.gettext(word, share=change)

@@ -1,0 +1,111 @@
+// What every page does: times in the reader's zone, dialogs, keys, notices. Everything works without it, with less comfort.
+(() => {
+  "use strict";
+  const language = document.documentElement.lang;
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+  const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+
+  function said(instant) {
+    const seconds = (instant - Date.now()) / 1000;
+    if (Math.abs(seconds) < 10) return document.body.dataset.justNow;
+    if (Math.abs(seconds) > 7 * 86400) return short.format(instant);
+    const [unit, size] = STEPS.find(([, length]) => Math.abs(seconds) >= length);
+    return relative.format(Math.round(seconds / size), unit);
+  }
+
+  function showTimes(root) {
+    for (const element of root.querySelectorAll("time[datetime]")) {
+      const instant = new Date(element.dateTime);
+      element.title = exact.format(instant);
+      const look = element.dataset.look;
+      const text = look === "exact" ? short.format(instant) : look === "clock" ? clock.format(instant) : said(instant);
+      if (element.textContent !== text) element.textContent = text;
+    }
+  }
+
+  function openDialogs(root) {
+    for (const dialog of root.querySelectorAll("dialog[data-show]")) {
+      dialog.removeAttribute("data-show");
+      dialog.showModal();
+    }
+  }
+
+  function refresh(root) {
+    showTimes(root);
+    openDialogs(root);
+  }
+
+  document.addEventListener("click", (event) => {
+    const opener = event.target.closest("[data-open]");
+    if (opener) document.getElementById(opener.dataset.open)?.showModal();
+    const dismissed = event.target.closest("[data-dismiss]");
+    if (dismissed) dismissed.closest(".notice").remove();
+    if (event.target instanceof HTMLDialogElement && event.target.open) event.target.close();
+    const back = event.target.closest("[data-back]");
+    if (back && history.length > 1) { event.preventDefault(); history.back(); }
+    const account = document.querySelector("details.account[open]");
+    if (account && !account.contains(event.target)) account.open = false;
+    const copied = event.target.closest("[data-copy]");
+    if (copied) navigator.clipboard.writeText(copied.dataset.copy).then(() => { copied.dataset.copied = ""; });
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target.matches("[data-submit]")) event.target.form.submit();
+    if (event.target.matches("[data-theme-choice]")) {
+      const choice = event.target.value;
+      try { localStorage.setItem("theme", choice); } catch { /* a browser that keeps nothing */ }
+      if (choice === "system") delete document.documentElement.dataset.theme;
+      else document.documentElement.dataset.theme = choice;
+      document.dispatchEvent(new Event("clarion:theme"));
+    }
+  });
+
+  // A form is sent once, however often its button is pressed; coming back to the page makes it new.
+  document.addEventListener("submit", (event) => {
+    if (event.target.method !== "post") return;
+    if (event.target.dataset.sent !== undefined) event.preventDefault();
+    event.target.dataset.sent = "";
+    setTimeout(() => event.target.querySelectorAll("button").forEach((button) => button.setAttribute("aria-disabled", "true")));
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("form[data-sent]")) {
+      delete form.dataset.sent;
+      form.querySelectorAll("button[aria-disabled]").forEach((button) => button.removeAttribute("aria-disabled"));
+    }
+  });
+
+  let first = "";
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+    const key = event.key;
+    if (first === "g" && (key === "b" || key === "o")) location.href = key === "b" ? "/broadcasts" : "/";
+    first = key;
+    if (key === "?") document.getElementById("keys")?.showModal();
+    if (key !== "/" && key !== "c") return;
+    const wanted = document.querySelector(`[data-key="${key}"]`);
+    if (!wanted && key === "/") return;
+    event.preventDefault();
+    if (key === "/") wanted.focus();
+    else location.href = wanted ? wanted.href : "/compose";
+  });
+
+  document.addEventListener("htmx:after:swap", () => refresh(document));
+  document.addEventListener("htmx:sse:after:message", () => refresh(document));
+  document.addEventListener("htmx:sse:error", () => showLost(true));
+  document.addEventListener("htmx:sse:after:connection", () => showLost(false));
+  function showLost(isLost) {
+    const line = document.getElementById("stream-lost");
+    if (line) line.hidden = !isLost;
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    refresh(document);
+    setInterval(() => showTimes(document), 10000);
+    const choice = document.querySelector("[data-theme-choice]");
+    if (choice) choice.value = document.documentElement.dataset.theme || "system";
+  });
+})();
