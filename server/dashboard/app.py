@@ -3,9 +3,12 @@
 from http import HTTPStatus
 from typing import Any, Final
 
+import psycopg
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import Response
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -17,6 +20,7 @@ from server import problems
 from server.dashboard import pages_broadcast, pages_broadcasts, pages_overview, pages_people, pages_sign_in
 from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
+from server.database import in_words
 from server.domain.errors import ClarionError
 
 # What is not for a browser: whoever asks for it is answered in JSON, also where it does not exist.
@@ -46,6 +50,8 @@ def create_dashboard(shared_state: Any) -> FastAPI:
     app.add_exception_handler(ClarionError, _show_error)
     app.add_exception_handler(RequestValidationError, _show_bad_request)
     app.add_exception_handler(HTTPException, _show_http_error)
+    for outage in (DBAPIError, psycopg.Error, PoolTimeout):
+        app.add_exception_handler(outage, _show_outage)
     app.add_middleware(GZipMiddleware, minimum_size=_SMALLEST_TO_COMPRESS)
     app.add_middleware(_Headers)
     return app
@@ -104,11 +110,24 @@ async def _show_bad_request(request: Request, error: Exception) -> Response:
 
 async def _show_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _page(request, HTTPStatus(error.status_code), str(error.detail))
+    status = HTTPStatus(error.status_code)
+    return _page(request, status, f"{status.phrase}." if error.detail == status.phrase else str(error.detail))
 
 
-def _page(request: Request, status: HTTPStatus, detail: str) -> HTMLResponse:
-    """What went wrong: as a page, or, where a page of ours asked for a part of itself, as a notice on it."""
+async def _show_outage(request: Request, error: Exception) -> Response:
+    """The database is away or busy: nothing was changed, and the page may be loaded again."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+        return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, str(in_words(cause)))
+    if isinstance(error, PoolTimeout):
+        return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Clarion is busy. Try again in a moment.")
+    raise error
+
+
+def _page(request: Request, status: HTTPStatus, detail: str) -> Response:
+    """What went wrong: as a page; as a notice, where a page of ours asked for a part of itself; or for a program."""
+    if not is_fragment(request) and "text/html" not in request.headers.get("Accept", ""):
+        return problems.problem(status, detail)
     visitor = getattr(request.state, "visitor", None)
     if is_fragment(request):
         response = render(request, "_notice.html", visitor, status=status, detail=detail)
