@@ -60,8 +60,11 @@ def test_every_finding_of_the_pre_flight_is_explained() -> None:
     assert set(re.findall(r"^\| `([a-z_]+)`", read("docs/preflight.md"), re.MULTILINE)) == set(Code)
 
 
+OTHERS = {".venv", "node_modules"}
+
+
 @pytest.mark.parametrize(
-    "document", sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("**/*.md") if not {".venv", "node_modules"} & {*path.parts})
+    "document", sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("**/*.md") if not OTHERS & {*path.parts})
 )
 def test_every_link_leads_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", read(document)):
