@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev browser vendor run test lint fmt bench soak lock clean
+.PHONY: help install dev browser vendor messages run test lint fmt bench soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ browser:
 vendor: dev ## Renew the dashboard's front-end files from their packages
 	cd frontend && npm ci --silent --no-audit --no-fund
 	$(BIN)/python frontend/vendor.py
+
+messages: dev ## Bring the dashboard's translations up to date with its texts
+	$(BIN)/python -m frontend.messages
 
 test: dev browser ## Run all tests: real PostgreSQL, real Valkey, real workers
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile

@@ -129,7 +129,7 @@ def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int,
         supervisor.add(f"worker-{number}", "worker")
     supervisor.add("steward", "steward")
     _until_answers(supervisor, f"{address}/healthz", "web")
-    say(f"Clarion is at {address} (API documentation: {address}/docs).")
+    say(f"The dashboard is at {address} (API documentation: {address}/docs).")
 
 
 def _address(host: str, port: int) -> str:

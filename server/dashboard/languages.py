@@ -3,7 +3,7 @@
 English is what the templates are written in; a message without a translation is shown in English.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from babel.core import negotiate_locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
+from markupsafe import Markup, escape
 
 from server.dashboard.formats import number_in
 
@@ -34,18 +35,24 @@ class Speech:
 
     def gettext(self, message: str, **values: Any) -> str:
         """The message in this language; `%(name)s` in it stands for a value."""
-        said = self._catalogue.ugettext(message)
-        return said % values if values else said
+        return _filled(self._catalogue.ugettext(message), values)
 
     def ngettext(self, singular: str, plural: str, number: int, **values: Any) -> str:
         """The same with a number, which `%(n)s` shows."""
         said = self._catalogue.ungettext(singular, plural, number)
-        return said % {"n": number_in(self.locale, number), **values}
+        return _filled(said, {"n": number_in(self.locale, number), **values})
 
     @property
     def callables(self) -> dict[str, Callable[..., str]]:
         """What templates call."""
         return {"_": self.gettext, "gettext": self.gettext, "ngettext": self.ngettext}
+
+
+def _filled(said: str, values: Mapping[str, Any]) -> str:
+    """A text with its values; one of them may be a piece of a page, and then the whole is."""
+    if any(isinstance(value, Markup) for value in values.values()):
+        return escape(said) % values
+    return said % values if values else said
 
 
 @cache

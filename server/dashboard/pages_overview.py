@@ -171,5 +171,6 @@ def _trend(speech: Speech, now: int, before: int) -> str:
     if not before:
         return speech.gettext("none the month before")
     change = formats.share_in(speech.locale, abs(now - before), before)
-    word = "%(share)s more than the month before" if now >= before else "%(share)s less than the month before"
-    return speech.gettext(word, share=change)
+    if now >= before:
+        return speech.gettext("%(share)s more than the month before", share=change)
+    return speech.gettext("%(share)s less than the month before", share=change)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from server.dashboard.languages import LANGUAGES
+from server.dashboard.looks import N_
 from server.dashboard.rendering import LANGUAGE_COOKIE, render
 from server.dashboard.sign_in_limit import count_try
 from server.dashboard.visitor import SESSION_COOKIE, MaybeVisitor, SignedIn, keep_session
@@ -16,6 +17,7 @@ from server.services import passwords, sessions
 from server.web_resources import ProcessResources
 
 router = APIRouter()
+_WRONG = N_("This address and password do not belong together.")
 
 
 def local(address: str) -> str:
@@ -53,7 +55,7 @@ async def sign_in(
         return again(HTTPStatus.TOO_MANY_REQUESTS, str(error))
     known = await passwords.sign_in(resources.engine, email.strip(), password)
     if known is None:
-        return again(HTTPStatus.UNPROCESSABLE_ENTITY, "This address and password do not belong together.")
+        return again(HTTPStatus.UNPROCESSABLE_ENTITY, _WRONG)
     browser = request.headers.get("User-Agent", "")
     async with resources.engine.begin() as connection:
         token = await sessions.begin(connection, known.user_id, known.business_id, address=place, browser=browser)

@@ -39,6 +39,7 @@ def _environment() -> Environment:
         extensions=["jinja2.ext.do"],
     )
     environment.globals |= {
+        "bold": lambda text: Markup("<b>{}</b>").format(text),
         "static": static,
         "icon": icon,
         "looks": looks,
