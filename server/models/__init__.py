@@ -14,6 +14,7 @@ from server.models.broadcasts import (
 from server.models.businesses import ApiKey, Business, User
 from server.models.channels import Channel, Template
 from server.models.contacts import Contact, Segment
+from server.models.prices import RateCardPrice
 from server.models.test_messages import TestMessage
 from server.models.webhooks import (
     AccountUpdate,
@@ -37,6 +38,7 @@ __all__ = [
     "IdempotencyKey",
     "InboundMessage",
     "MessageStatus",
+    "RateCardPrice",
     "ReceiptKey",
     "Segment",
     "SendAttempt",

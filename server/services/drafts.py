@@ -121,7 +121,7 @@ async def start(
     if outside.channel_id is not None and outside.throughput is not None:
         await rates.follow_number(connection, row.business_id, outside.channel_id, outside.throughput)
     if row.status in RULES[Move.QUEUE].allowed_from:  # another state is refused as such, below
-        refuse_errors(await preflight.inspect(connection, broadcast_id, outside))
+        refuse_errors(await preflight.inspect_for_start(connection, broadcast_id, outside))
     if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
         return
