@@ -7,6 +7,7 @@ from server.jobs.queues import broadcasts_queue, connect
 from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
 from server.services import steward
+from server.services.preflight import Lookout
 
 _log = get_logger(__name__)
 
@@ -18,7 +19,8 @@ def process_steward_job() -> None:
 
 async def _one_round() -> None:
     async with open_resources() as resources:
-        due = await steward.go_round(resources.engine, _policy(resources))
+        lookout = Lookout(resources.engine, resources.settings, resources.vault)
+        due = await steward.go_round(resources.engine, _policy(resources), lookout)
         enqueued_count = _enqueue(resources, due.broadcast_ids)
     if due.changed_count or enqueued_count:
         _log.info(Event.STEWARD_ROUND, enqueued_count=enqueued_count, **due.counts())
