@@ -23,6 +23,7 @@ from server.models.webhooks import (
     MessageStatus,
     WebhookBody,
     WebhookOddity,
+    WishReply,
 )
 
 __all__ = [
@@ -50,4 +51,5 @@ __all__ = [
     "WebhookOddity",
     "WhatsAppBroadcast",
     "WhatsAppBroadcastRecipient",
+    "WishReply",
 ]
