@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from server.database import in_words
 from server.domain.errors import (
@@ -30,6 +30,7 @@ from server.domain.errors import (
     TooLarge,
     Unreachable,
 )
+from server.once import AnsweredBefore
 
 CONTENT_TYPE: Final = "application/problem+json"
 MOST_ERRORS: Final = 1_000
@@ -102,6 +103,7 @@ def describe(openapi: dict[str, Any]) -> dict[str, Any]:
 
 def install(app: FastAPI) -> None:
     """Let every error of the application come out as problem details."""
+    app.add_exception_handler(AnsweredBefore, _as_before)
     app.add_exception_handler(ClarionError, _of_ours)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_the_framework)
@@ -109,6 +111,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(psycopg.Error, _of_the_database)
     app.add_exception_handler(PoolTimeout, _of_too_many)
     app.add_exception_handler(Exception, _of_a_mistake)
+
+
+async def _as_before(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AnsweredBefore)
+    return Response(error.answer.body, error.answer.status, media_type="application/json")
 
 
 async def _of_ours(_: Request, error: Exception) -> JSONResponse:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 import redis
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,7 @@ from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
+from server.once import IdempotencyKey
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import (
@@ -61,7 +62,6 @@ class _EventResponse(StreamingResponse):
     media_type = "text/event-stream"
 
 
-IdempotencyKey = Annotated[str | None, Header(description="the same key and body give the same answer, for 24 hours")]
 _gone = responses(HTTPStatus.NOT_FOUND)
 _moved = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 

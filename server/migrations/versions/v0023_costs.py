@@ -1,4 +1,4 @@
-"""What messages cost, and what is written back to people who stop or start.
+"""What messages cost, what is written back to people who stop or start, and answers that are given again.
 
 Revision: 0023
 """
@@ -23,6 +23,8 @@ CREATE TABLE rate_card_prices (
     imported_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     PRIMARY KEY (business_id, country, category, valid_from)
 );
+
+ALTER TABLE idempotency_keys ALTER COLUMN broadcast_id DROP NOT NULL, ADD COLUMN status INTEGER, ADD COLUMN answer TEXT;
 
 ALTER TABLE businesses ADD COLUMN opt_out_reply TEXT, ADD COLUMN opt_in_reply TEXT;
 
@@ -52,6 +54,8 @@ CREATE INDEX wish_replies_by_phone ON wish_replies (business_id, phone);
 
 _DOWN = """
 DROP TABLE wish_replies, rate_card_prices;
+DELETE FROM idempotency_keys WHERE broadcast_id IS NULL;
+ALTER TABLE idempotency_keys ALTER COLUMN broadcast_id SET NOT NULL, DROP COLUMN status, DROP COLUMN answer;
 ALTER TABLE businesses DROP COLUMN opt_out_reply, DROP COLUMN opt_in_reply;
 """
 
