@@ -45,6 +45,11 @@ _BY_LEADING_DIGITS: Final = """
      GROUP BY {leading}
 """
 
+_PERSON: Final = """
+    /* snapshots.person   Cost: one index look-up. */
+    SELECT {variables} AS variables FROM contacts c WHERE {where} AND c.phone = :of_phone
+"""
+
 _TAKE: Final = """
     /* snapshots.take
        Why:  in the transaction of the start, so that a broadcast has its people or has not started.
@@ -124,6 +129,18 @@ async def by_leading_digits(
     except BadInput:
         return ()
     return (await connection.execute(parts.statement(_BY_LEADING_DIGITS), {**values, **parts.values})).all()
+
+
+async def person(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], phone: str
+) -> dict[str, str] | None:
+    """What one person of an audience has for the columns of a message; None: they are not in it. phone: E.164.
+
+    Raises `BadInput` where its segment is gone.
+    """
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    row = (await connection.execute(parts.statement(_PERSON), {**parts.values, "of_phone": phone})).one_or_none()
+    return None if row is None else {name: value for name, value in row.variables.items() if value is not None}
 
 
 async def take(connection: AsyncConnection, broadcast_id: int) -> None:
