@@ -37,7 +37,7 @@ def of_cost(cost: Cost) -> Iterator[Finding]:
         yield Finding(Level.INFO, Code.COST, f"{detail}{_free(cost.by_country)}")
     if cost.missing:
         people = sum(item.people_count for item in cost.missing)
-        who = "1 person" if people == 1 else f"{people:,} people"
+        who = "1 person is" if people == 1 else f"{people:,} people are"
         detail = f"The rate card has no {cost.category} price for {_named(cost.missing)}: {who} not counted in."
         yield Finding(Level.INFO, Code.NO_PRICE, detail)
 
