@@ -24,6 +24,7 @@ from server import (
     routes_health,
     routes_keys,
     routes_plans,
+    routes_rates,
     routes_recipients,
     routes_segments,
     routes_templates,
@@ -71,6 +72,7 @@ _ROUTERS: Final = (
     (routes_segments.audiences, KeyScope.READ, KeyScope.SEND),
     (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_templates.router, KeyScope.READ, KeyScope.SEND),
+    (routes_rates.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
 )
 _HEADERS: Final = {

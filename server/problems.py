@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from server.database import in_words
 from server.domain.errors import (
@@ -30,6 +30,7 @@ from server.domain.errors import (
     TooLarge,
     Unreachable,
 )
+from server.once import AnsweredBefore
 
 CONTENT_TYPE: Final = "application/problem+json"
 MOST_ERRORS: Final = 1_000
@@ -102,6 +103,7 @@ def describe(openapi: dict[str, Any]) -> dict[str, Any]:
 
 def install(app: FastAPI) -> None:
     """Let every error of the application come out as problem details."""
+    app.add_exception_handler(AnsweredBefore, _as_before)
     app.add_exception_handler(ClarionError, _of_ours)
     app.add_exception_handler(RequestValidationError, _of_validation)
     app.add_exception_handler(HTTPException, _of_the_framework)
@@ -114,6 +116,11 @@ def install(app: FastAPI) -> None:
 def status_of(error: ClarionError) -> HTTPStatus:
     """What an error of ours is in HTTP."""
     return next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+async def _as_before(_: Request, error: Exception) -> Response:
+    assert isinstance(error, AnsweredBefore)
+    return Response(error.answer.body, error.answer.status, media_type="application/json")
 
 
 async def _of_ours(_: Request, error: Exception) -> JSONResponse:

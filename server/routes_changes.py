@@ -1,4 +1,4 @@
-"""What may still be changed of a broadcast, over HTTP: its rate, also while it runs, and when it starts."""
+"""What may still be changed of a broadcast, over HTTP: its rate while it runs; until then its start and audience."""
 
 from http import HTTPStatus
 
@@ -9,7 +9,7 @@ from server.api_models.changes import BroadcastChange
 from server.domain.states import Actor
 from server.parameters import Id
 from server.problems import responses
-from server.services import broadcast_json, rates, schedules
+from server.services import audience_changes, broadcast_json, rates, schedules
 from server.web_resources import BusinessId, Transaction
 
 router = APIRouter(
@@ -29,7 +29,8 @@ router = APIRouter(
 async def change_broadcast(
     broadcast_id: Id, wanted: BroadcastChange, connection: Transaction, business_id: BusinessId
 ) -> Broadcast:
-    """Change how fast a broadcast may send, which one that runs follows at once, or when it starts, until it does.
+    """Change how fast a broadcast may send, which one that runs follows at once; or, until it starts, when that is and
+    to which audience it goes.
 
     The history says what it was.
     """
@@ -38,4 +39,6 @@ async def change_broadcast(
         await rates.limit(connection, broadcast_id, wanted.rate_limit, by=Actor.USER)
     if "scheduled_at" in wanted.model_fields_set:
         await schedules.change(connection, broadcast_id, wanted.scheduled_at, by=Actor.USER)
+    if wanted.audience is not None:
+        await audience_changes.change(connection, broadcast_id, wanted.audience.audience(), by=Actor.USER)
     return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))

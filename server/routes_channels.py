@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from server.api_models.shared import Instant, storable
 from server.cursors import page, read_cursor
+from server.once import Once
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import channels
@@ -91,14 +92,14 @@ async def list_channels(
     return ChannelPage.model_validate(page(found, limit))
 
 
-@router.post("", status_code=HTTPStatus.CREATED)
+@router.post("", status_code=HTTPStatus.CREATED, responses=responses(HTTPStatus.CONFLICT))
 async def add_channel(
-    wanted: ChannelRequest, connection: Transaction, business_id: BusinessId, resources: Resources
+    wanted: ChannelRequest, connection: Transaction, business_id: BusinessId, resources: Resources, once: Once
 ) -> ChannelShown:
     """Add a number; the same number again renews its tokens, and its rate where one is given."""
     new = channels.NewChannel(**wanted.model_dump())
     channel_id = await channels.add(connection, resources.vault, business_id, new)
-    return ChannelShown.model_validate(await channels.show(connection, business_id, channel_id))
+    return await once.keep(ChannelShown.model_validate(await channels.show(connection, business_id, channel_id)))
 
 
 @router.get("/{channel_id}", responses=_gone)

@@ -28,6 +28,7 @@ from server.cursors import page, read_cursor, read_place, write_cursor, write_pl
 from server.domain.contacts import clean_tags
 from server.domain.errors import BadInput, Problem
 from server.domain.wishes import Wish
+from server.once import Once, OnceInParts
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import consents, contacts, conversations
@@ -65,14 +66,17 @@ async def list_contacts(
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=_taken)
-async def create_contact(wanted: ContactRequest, connection: Transaction, business_id: BusinessId) -> ContactShown:
+async def create_contact(
+    wanted: ContactRequest, connection: Transaction, business_id: BusinessId, once: Once
+) -> ContactShown:
     """Keep a person. 409 where there is a contact with this phone."""
     new = NewContact(wanted.phone, wanted.name, wanted.tags, wanted.attributes, wanted.default_country)
-    return await _shown(connection, business_id, await contacts.create(connection, business_id, new))
+    return await once.keep(await _shown(connection, business_id, await contacts.create(connection, business_id, new)))
 
 
 @router.post(
     "/import",
+    responses=_taken,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -99,7 +103,7 @@ async def create_contact(wanted: ContactRequest, connection: Transaction, busine
 async def import_list(
     request: Request,
     resources: Resources,
-    business_id: BusinessId,
+    once: OnceInParts,
     default_country: Country = None,
     phone_column: Annotated[str | None, Query(max_length=200, description="of a CSV file")] = None,
     name_column: Annotated[str | None, Query(max_length=200, description="of a CSV file")] = None,
@@ -108,11 +112,12 @@ async def import_list(
 ) -> ImportShown:
     """Take in a list of any size: a CSV file, or a JSON object on each line. Whoever is known by phone is added to."""
     reading = Reading(_country(default_country), name_column, tags_column, _clean_tags(tag))
-    async with _rows_of(request, reading, phone_column) as rows:
-        done = await import_contacts(resources.engine, business_id, rows)
     is_json = media_type_of(request) not in {CSV, *JSON_LINES}
-    _refuse_nobody(done, "/contacts/{}" if is_json else "line {}", 1 if is_json else 0)
-    return ImportShown.model_validate(done, from_attributes=True)
+    async with _rows_of(request, reading, phone_column) as rows, once.under_way(resources.engine):
+        done = await import_contacts(resources.engine, once.business_id, rows)
+        _refuse_nobody(done, "/contacts/{}" if is_json else "line {}", 1 if is_json else 0)
+        async with resources.engine.begin() as connection:
+            return await once.keep(connection, ImportShown.model_validate(done, from_attributes=True))
 
 
 @router.get("/{contact_id}", responses=_gone)

@@ -10,6 +10,7 @@ from server.api_models.recipients import RecipientPage
 from server.csv_export import CsvResponse, recipients_csv
 from server.cursors import page, read_cursor
 from server.domain.states import RecipientStatus
+from server.once import OnceInParts
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import broadcast_json, drafts, recipients
@@ -61,6 +62,7 @@ async def add_recipients(
     request: Request,
     resources: Resources,
     business_id: BusinessId,
+    once: OnceInParts,
     phone_column: Annotated[str | None, Query(max_length=200, description="of a CSV file")] = None,
 ) -> Broadcast:
     """Add people to a draft: JSON, or a list of any size as a CSV file or as JSON lines.
@@ -71,8 +73,10 @@ async def add_recipients(
         await broadcast_json.show(connection, business_id, broadcast_id)
     async with people_of(request, phone_column) as people, resources.engine.begin() as connection:
         await broadcast_json.show(connection, business_id, broadcast_id)
+        await once.begin(connection)
         refuse_nobody(await drafts.add_recipients(connection, broadcast_id, people), people)
-        return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
+        shown = await broadcast_json.show(connection, business_id, broadcast_id)
+        return await once.keep(connection, Broadcast.model_validate(shown))
 
 
 @router.get("/recipients")

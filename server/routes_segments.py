@@ -15,6 +15,7 @@ from server.api_models.audiences import (
 )
 from server.cursors import page, read_cursor
 from server.domain.errors import BadInput
+from server.once import Once
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import segments, snapshots
@@ -53,11 +54,13 @@ async def list_segments(
 
 
 @router.post("", status_code=HTTPStatus.CREATED, responses=_taken)
-async def create_segment(wanted: SegmentRequest, connection: Transaction, business_id: BusinessId) -> SegmentShown:
+async def create_segment(
+    wanted: SegmentRequest, connection: Transaction, business_id: BusinessId, once: Once
+) -> SegmentShown:
     """Save an audience under a name. 409 where there is a segment of that name."""
     audience = wanted.audience.audience().as_json()
     segment_id = await segments.create(connection, business_id, wanted.name, audience)
-    return await _shown(connection, business_id, segment_id)
+    return await once.keep(await _shown(connection, business_id, segment_id))
 
 
 @router.get("/{segment_id}", responses=_gone)

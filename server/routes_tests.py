@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from server.api_models.tests import TestMessage, TestMessagePage, TestRequest
 from server.cursors import page, read_cursor
+from server.once import OnceInParts
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.providers.whatsapp import WhatsAppClient
@@ -21,13 +22,15 @@ router = APIRouter(
 )
 
 
-@router.post("/test")
+@router.post("/test", responses=responses(HTTPStatus.CONFLICT))
 async def send_test(
-    broadcast_id: Id, wanted: TestRequest, resources: Resources, business_id: BusinessId
+    broadcast_id: Id, wanted: TestRequest, resources: Resources, business_id: BusinessId, once: OnceInParts
 ) -> TestMessagePage:
     """Send the real message to at most 10 phones now. Nobody who opted out gets it; nothing of it is counted."""
     async with resources.engine.begin() as connection:
         await broadcast_json.show(connection, business_id, broadcast_id)
+        # Committed with the rows, before anything leaves: a process that dies meanwhile sends nothing a second time.
+        await once.begin(connection)
         prepared = await test_messages.prepare(
             connection, resources.vault, broadcast_id, wanted.phones, wanted.variables
         )
@@ -39,7 +42,8 @@ async def send_test(
         found = await test_messages.page(
             connection, broadcast_id, after_id=0, limit=len(prepared.ids), ids=prepared.ids
         )
-    return TestMessagePage(items=[TestMessage.model_validate(item) for item in found], next_cursor=None)
+        shown = [TestMessage.model_validate(item) for item in found]
+        return await once.keep(connection, TestMessagePage(items=shown, next_cursor=None))
 
 
 @router.get("/tests")

@@ -1,32 +1,30 @@
 """Broadcasts over HTTP: make, fill, start, pause, resume, cancel, look at. Translates; decides nothing."""
 
-import json
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from server import steering
 from server.api_models.broadcasts import Broadcast, BroadcastPage, BroadcastRequest, StoppedBroadcast
 from server.api_models.recipients import RetryRequest
 from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
-from server.domain.errors import BadInput, ClarionError
-from server.domain.phones import normalise
+from server.domain.errors import ClarionError
 from server.domain.states import BroadcastStatus
+from server.once import IdempotencyKey
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import (
     billing,
     broadcast_json,
-    channels,
     drafts,
     idempotency,
     preflight,
+    previews,
     recipients,
     retries,
     schedules,
-    templates,
 )
 from server.services.preflight import Outside
 from server.uploads import refuse_nobody, rows_of
@@ -38,7 +36,6 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
-IdempotencyKey = Annotated[str | None, Header(description="the same key and body give the same answer, for 24 hours")]
 _gone = responses(HTTPStatus.NOT_FOUND)
 _moved = responses(HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
 
@@ -233,17 +230,8 @@ async def preview_message(
     broadcast_id: Id, phone: Annotated[str, Query(min_length=2, max_length=64)], connection: Transaction,
     business_id: BusinessId, resources: Resources,
 ) -> dict[str, Any]:  # fmt: skip
-    """The exact Cloud API message for one recipient."""
+    """The exact Cloud API message for one recipient, or for somebody of an audience that is yet to be taken."""
     await steering.show(connection, business_id, broadcast_id)
-    row = await broadcast_json.message_of(connection, broadcast_id)
-    try:
-        # A plus that was not written as %2B arrives as a space.
-        number = normalise(f"+{phone[1:]}" if phone[0] == " " else phone, row.default_country)
-    except ValueError as error:
-        raise BadInput(f"{error}.".capitalize(), pointer="query: phone") from error
-    person = await recipients.of_phone(connection, broadcast_id, number)
-    sender = await channels.sender(connection, resources.vault, row.channel_id)
-    plan = await templates.plan_message(connection, business_id, sender.waba_id, row.message)
-    body = plan.render(person["phone"], person["variables"], f"b{broadcast_id}:r{person['id']}")
-    message: dict[str, Any] = json.loads(body)
-    return message
+    # A plus that was not written as %2B arrives as a space.
+    written = f"+{phone[1:]}" if phone[0] == " " else phone
+    return await previews.of_broadcast(connection, resources.vault, business_id, broadcast_id, written)

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import io
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -99,8 +100,11 @@ def _parsed(body: bytes) -> list[Recipient]:
 
 async def _spool(request: Request, file: io.FileIO) -> None:
     try:
+        hashed = hashlib.sha256()
         async for piece in request.stream():
+            hashed.update(piece)
             await asyncio.to_thread(_write, file, piece)
+        request.state.body_hash = hashed.hexdigest()  # what an Idempotency-Key is kept with
     except ClientDisconnect as error:
         raise BadInput("The list broke off on its way; nothing of it was kept.") from error
     except OSError as error:

@@ -4,6 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 
+from server.api_models.audiences import AudienceRequest
 from server.api_models.shared import Strict, within_the_calendar
 
 
@@ -20,9 +21,14 @@ class BroadcastChange(Strict):
         Field(description="until it starts; null takes it off its schedule: it is a draft again"),
         AfterValidator(lambda instant: None if instant is None else within_the_calendar(instant)),
     ] = None
+    audience: Annotated[
+        AudienceRequest | None, Field(description="until it starts; of a broadcast that has no list of its own")
+    ] = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.model_fields_set:
-            raise ValueError("Name what is to be changed: rate_limit or scheduled_at.")
+            raise ValueError("Name what is to be changed: rate_limit, scheduled_at or audience.")
+        if "audience" in self.model_fields_set and self.audience is None:
+            raise ValueError("A broadcast to an audience needs one: name another, or cancel it.")
         return self

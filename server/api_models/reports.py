@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.api_models.prices import CostShown
 from server.api_models.shared import Instant
 from server.domain.preflight import Code, Level
 
@@ -62,6 +63,7 @@ class Preflight(BaseModel):
                 "findings": [{"level": "info", "code": "duration", "detail": "At 80 messages a second it takes 12 s."}],
                 "recipients": 1000,
                 "seconds": 12.5,
+                "cost": None,
             }
         }
     )
@@ -70,3 +72,4 @@ class Preflight(BaseModel):
     findings: list[PreflightFinding]
     recipients: Annotated[int, Field(description="people who would be sent to")]
     seconds: Annotated[float, Field(description="what the rate alone makes it take; 0 where there is no limit")]
+    cost: Annotated[CostShown | None, Field(description="null where it is not known: no rate card, or free text")]

@@ -31,8 +31,7 @@ async def show_broadcast(
 ) -> Response:
     """The line, the bar, the plot, the funnel; reasons and history come after the page."""
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
-    row = await broadcast_json.message_of(connection, broadcast_id)
-    return render(request, "broadcast/page.html", visitor, shown=shown, message=row.message)
+    return render(request, "broadcast/page.html", visitor, shown=shown)
 
 
 @router.get("/stream")

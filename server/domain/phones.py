@@ -23,6 +23,11 @@ ROUNDED: Final = "a spreadsheet has rounded this number"
 TOO_SHORT: Final = "too short for a phone number"
 TOO_LONG: Final = "too long for a phone number"
 
+# Country codes, with their plus, of several countries: only further digits tell which.
+SHARED_CODES: Final = tuple(
+    f"+{code}" for code, countries in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items() if len(countries) > 1
+)
+
 _CLEAN = re.compile(r"\+[1-9]\d{7,14}")
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+")
 _SEPARATORS: Final = str.maketrans("", "", " -()")
@@ -35,11 +40,20 @@ def is_country(code: str) -> bool:
 
 
 def country_of(phone: str) -> str | None:
-    """The ISO 3166 code of the country of an E.164 number; None for one of no country, such as +870."""
+    """The ISO 3166 code of the country of an E.164 number; None for one of no country, such as +870.
+
+    Where several countries share a code, and the number is in the range of none of them: the main one, such as US.
+    """
     try:
-        return phonenumbers.region_code_for_number(phonenumbers.parse(phone))
+        number = phonenumbers.parse(phone)
     except phonenumbers.NumberParseException:
         return None
+    found = phonenumbers.region_code_for_number(number)
+    if found is None and phone.startswith("+1"):
+        # Not a number that is given out; but under +1 the area code alone tells the country.
+        found = phonenumbers.region_code_for_number(phonenumbers.parse(f"{phone[:5]}2345678"))
+    country = found or phonenumbers.region_code_for_country_code(number.country_code or 0)
+    return country if is_country(country) else None
 
 
 def normalise(raw: str, default_country: str | None = None) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from server.domain.costs import Cost
 from server.domain.durations import in_words
 from server.domain.errors import BadInput, NotNow, Problem
 from server.domain.meanings import explain_stop
@@ -56,6 +57,9 @@ class Code(StrEnum):
     MESSAGING_LIMIT = "messaging_limit"
     SPREAD_OVER_DAYS = "spread_over_days"
     DURATION = "duration"
+    COST = "cost"
+    NO_RATE_CARD = "no_rate_card"
+    NO_PRICE = "no_price"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that was found. recipients: people who would be sent to. seconds: what the rate alone makes it take."""
+    """All that was found. recipients: people who would be sent to. seconds: what the rate alone makes it take.
+
+    cost: None where it is not known, or was not asked for.
+    """
 
     findings: tuple[Finding, ...]
     recipients: int
     seconds: float
+    cost: Cost | None = None
 
     @property
     def errors(self) -> list[Finding]:
@@ -84,14 +92,20 @@ class Report:
     def as_json(self) -> dict[str, object]:
         """The shape of docs/api.md."""
         found = [{"level": item.level, "code": item.code, "detail": item.detail} for item in self.findings]
-        return {"ok": not self.errors, "findings": found, "recipients": self.recipients, "seconds": self.seconds}
+        return {
+            "ok": not self.errors,
+            "findings": found,
+            "recipients": self.recipients,
+            "seconds": self.seconds,
+            "cost": None if self.cost is None else self.cost.as_json(),
+        }
 
 
-def report(findings: Iterable[Finding], recipients: int, rate_per_second: int) -> Report:
+def report(findings: Iterable[Finding], recipients: int, rate_per_second: int, cost: Cost | None = None) -> Report:
     """Findings in the order of their weight. rate_per_second: 0 where nothing limits it, and it takes no time."""
     weights = list(Level)
     ordered = tuple(sorted(findings, key=lambda finding: weights.index(finding.level)))
-    return Report(ordered, recipients, round(recipients / rate_per_second, 1) if rate_per_second else 0.0)
+    return Report(ordered, recipients, round(recipients / rate_per_second, 1) if rate_per_second else 0.0, cost)
 
 
 def refuse_errors(found: Report) -> None:

@@ -90,6 +90,8 @@ class Act(StrEnum):
     RETRY = "retry"  # another broadcast goes to those who failed in this one
     RATE = "have another rate"
     SCHEDULE_ANEW = "be scheduled anew"
+    GO_TO_OTHERS = "go to another audience"
+    LOOK_BEFORE_START = "be looked at"  # what its pre-flight warned of
 
 
 class Rule(NamedTuple):

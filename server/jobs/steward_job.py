@@ -1,13 +1,19 @@
 """One round of the steward: ask what is due, and enqueue it. Safe to run twice, and at the same time."""
 
+from typing import Final
+
 import redis
 
 from server.jobs.hints import Due, enqueue_broadcast
 from server.jobs.queues import broadcasts_queue, connect
 from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
-from server.services import steward
+from server.providers.whatsapp import WhatsAppClient
+from server.services import steward, wish_replies
+from server.services.preflight import Lookout
 
+# WhatsApp answers within a second; a round must not stand still for one that does not.
+REPLY_SECONDS: Final = 10.0
 _log = get_logger(__name__)
 
 
@@ -18,10 +24,21 @@ def process_steward_job() -> None:
 
 async def _one_round() -> None:
     async with open_resources() as resources:
-        due = await steward.go_round(resources.engine, _policy(resources))
-        enqueued_count = _enqueue(resources, due.broadcast_ids)
-    if due.changed_count or enqueued_count:
-        _log.info(Event.STEWARD_ROUND, enqueued_count=enqueued_count, **due.counts())
+        lookout = Lookout(resources.engine, resources.settings, resources.vault)
+        due = await steward.go_round(resources.engine, _policy(resources), lookout)
+        enqueued_count = _enqueue(resources, due.broadcast_ids)  # first: what follows may wait for WhatsApp
+        replied_count = await _reply(resources)
+    if due.changed_count or enqueued_count or replied_count:
+        _log.info(Event.STEWARD_ROUND, enqueued_count=enqueued_count, replied_count=replied_count, **due.counts())
+
+
+async def _reply(resources: Resources) -> int:
+    """Write back to people who stopped or started again. Returns to how many."""
+    settings = resources.settings
+    async with WhatsAppClient(
+        settings.graph_api_url, settings.graph_api_version, request_timeout_seconds=REPLY_SECONDS
+    ) as client:
+        return await wish_replies.send_due(resources.engine, resources.vault, client)
 
 
 def _policy(resources: Resources) -> steward.Policy:

@@ -15,6 +15,7 @@ from server.models.broadcasts import (
 from server.models.businesses import ApiKey, Business, Session, User
 from server.models.channels import Channel, Template
 from server.models.contacts import Contact, Segment
+from server.models.prices import RateCardPrice
 from server.models.test_messages import TestMessage
 from server.models.webhooks import (
     AccountUpdate,
@@ -23,6 +24,7 @@ from server.models.webhooks import (
     MessageStatus,
     WebhookBody,
     WebhookOddity,
+    WishReply,
 )
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "IdempotencyKey",
     "InboundMessage",
     "MessageStatus",
+    "RateCardPrice",
     "ReceiptKey",
     "Segment",
     "SendAttempt",
@@ -51,4 +54,5 @@ __all__ = [
     "WebhookOddity",
     "WhatsAppBroadcast",
     "WhatsAppBroadcastRecipient",
+    "WishReply",
 ]

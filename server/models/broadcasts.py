@@ -197,14 +197,19 @@ class BulkGateRow(Base):
 
 
 class IdempotencyKey(Base):
-    """A request that was answered: the same key and body give the same broadcast for 24 hours."""
+    """A request that was answered: the same key and body give the same answer for 24 hours.
+
+    A request that made a broadcast names it, and its answer is the broadcast as it stands; every other has its answer.
+    """
 
     __tablename__ = "idempotency_keys"
 
     business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"), primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     body_hash: Mapped[str]
-    broadcast_id: Mapped[int] = mapped_column(ForeignKey("whatsapp_broadcasts.id"))
+    broadcast_id: Mapped[int | None] = mapped_column(ForeignKey("whatsapp_broadcasts.id"))
+    status: Mapped[int | None]
+    answer: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

@@ -21,6 +21,8 @@ class Business(Base):
     messaging_limit: Mapped[int | None]  # unique people a day, 0 for no limit; none: Meta has not told it
     stop_words: Mapped[list[Any]] = mapped_column(server_default="[]")  # beside those of every language
     start_words: Mapped[list[Any]] = mapped_column(server_default="[]")
+    opt_out_reply: Mapped[str | None]  # written back to whoever stops by a message; none: nothing is
+    opt_in_reply: Mapped[str | None]  # the same for whoever starts again
 
 
 class User(Base):

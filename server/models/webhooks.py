@@ -94,3 +94,26 @@ class AccountUpdate(Base):
     hash: Mapped[bytes] = mapped_column(LargeBinary)
     received_at: Mapped[datetime]
     raw: Mapped[str]
+
+
+class WishReply(Base):
+    """What is written back to a person who stopped or started by a message: one for each such message, sent once."""
+
+    __tablename__ = "wish_replies"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    channel_id: Mapped[int]
+    phone: Mapped[str]
+    wish: Mapped[str]
+    answers: Mapped[str]  # the id of the person's message
+    written_at: Mapped[datetime]  # when the person wrote it: their window opened then
+    body: Mapped[str]
+    status: Mapped[str] = mapped_column(server_default="waiting")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_attempt_at: Mapped[datetime | None]
+    claimed_at: Mapped[datetime | None]
+    message_id: Mapped[str | None]
+    error_code: Mapped[int | None]
+    error_message: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

@@ -11,15 +11,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.phones import country_of
+from server.services.countries import leading
 
-_PRICED = text("""
+_PRICED = text(f"""
     /* billing.priced   Cost: the recipients of one broadcast, read through once. The first digits of a phone tell the
        country: one phone of each group stands for it. */
     SELECT price_category, price_type, min(phone) AS phone, count(*) AS people_count
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = :broadcast_id AND price_category IS NOT NULL
-     GROUP BY price_category, price_type, left(phone, 8)
-""")
+     GROUP BY price_category, price_type, {leading("phone")}
+""")  # noqa: S608 - our own expression
 
 
 async def of_broadcast(connection: AsyncConnection, broadcast_id: int) -> list[dict[str, Any]]:

@@ -73,12 +73,6 @@ async def show_many(
     return [as_json(row) for row in found]
 
 
-async def message_of(connection: AsyncConnection, broadcast_id: int) -> Row[Any]:
-    """What a broadcast sends and from where: `message`, `channel_id`, `default_country`."""
-    statement = select(WhatsAppBroadcast.message, WhatsAppBroadcast.channel_id, WhatsAppBroadcast.default_country)
-    return (await connection.execute(statement.where(WhatsAppBroadcast.id == broadcast_id))).one()
-
-
 def as_json(row: Row[Any]) -> dict[str, Any]:
     """The shape of docs/api.md: plain values, instants as RFC 3339 in UTC."""
     shown = {name: getattr(row, name) for name in _AS_THEY_ARE}

@@ -24,7 +24,12 @@ _MESSAGES = text("""
              WHERE b.business_id = :business_id AND coalesce(r.sent_at, r.failed_at, r.claimed_at) IS NOT NULL
             UNION ALL
             SELECT 'in', i.id, i.at, i.broadcast_id, 'received', i.message_id, i.kind, i.body, NULL, NULL, NULL, NULL
-              FROM inbound_messages i WHERE i.business_id = :business_id AND i.phone = :phone) AS m
+              FROM inbound_messages i WHERE i.business_id = :business_id AND i.phone = :phone
+            UNION ALL
+            SELECT 'out', w.id, w.claimed_at, NULL, w.status, w.message_id, 'text', w.body, w.error_code,
+                   w.error_message, NULL, NULL
+              FROM wish_replies w
+             WHERE w.business_id = :business_id AND w.phone = :phone AND w.claimed_at IS NOT NULL) AS m
       LEFT JOIN whatsapp_broadcasts named ON named.id = m.broadcast_id AND named.business_id = :business_id
      WHERE CAST(:at AS timestamptz) IS NULL
         OR (m.at, m.direction, m.id) < (CAST(:at AS timestamptz), CAST(:direction AS text), CAST(:id AS bigint))

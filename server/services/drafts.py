@@ -15,7 +15,7 @@ from server.domain.messages import MessagePlan
 from server.domain.preflight import refuse_errors
 from server.domain.states import RULES, Actor, BroadcastStatus, Move
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
-from server.services import broadcasts, channels, messaging_limits, preflight, rates, segments, snapshots, templates
+from server.services import broadcasts, channels, preflight, segments, snapshots, starts, templates
 from server.services.audiences import Loaded, LoadProgress, load_recipients
 from server.services.bulk_gate import BulkGate
 from server.services.csv_lists import CsvList, Row
@@ -116,12 +116,11 @@ async def start(
     ).one_or_none()
     if row is None:
         raise NotFound(f"There is no broadcast {broadcast_id}.")
-    if outside.messaging_limit is not None:
-        await messaging_limits.remember(connection, row.business_id, outside.messaging_limit)
-    if outside.channel_id is not None and outside.throughput is not None:
-        await rates.follow_number(connection, row.business_id, outside.channel_id, outside.throughput)
+    await starts.learn(connection, row.business_id, outside)
     if row.status in RULES[Move.QUEUE].allowed_from:  # another state is refused as such, below
-        refuse_errors(await preflight.inspect(connection, broadcast_id, outside))
+        found = await preflight.inspect_for_start(connection, broadcast_id, outside)
+        refuse_errors(found)
+        await starts.write_down(connection, broadcast_id, found, by=by, status=row.status)
     if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
         return

@@ -55,7 +55,7 @@ from server.providers import media_links
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
-from server.services import channels, messaging_limits, snapshots, templates
+from server.services import channels, costs, messaging_limits, snapshots, templates
 from server.services.channels import Sender
 from server.services.snapshots import Look
 from server.tenancy import Connects
@@ -70,7 +70,7 @@ _BROADCAST = text("""
            total_recipients - processed_count - unknown_count AS waiting_count,
            jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons,
            CASE WHEN status IN ('draft', 'scheduled') THEN audience END AS audience,
-           coalesce(scheduled_at > clock_timestamp(), false) AS starts_later
+           scheduled_at, coalesce(scheduled_at > clock_timestamp(), false) AS starts_later
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
 """)
 
@@ -238,10 +238,27 @@ class Subject:
 async def inspect(connection: AsyncConnection, broadcast_id: int, outside: Outside) -> Report:
     """Everything that can be known of a broadcast before it starts. Raises `NotFound`."""
     subject = await _subject(connection, broadcast_id)
+    findings = await _checked(connection, subject, outside)
+    known = costs.NOTHING_TO_SAY
+    if subject.channel_id and subject.recipients > 0:
+        known = await costs.estimate(connection, subject.broadcast, subject.channel_id)
+    return report([*findings, *known.findings], subject.recipients, subject.rate_per_second, known.cost)
+
+
+async def inspect_for_start(connection: AsyncConnection, broadcast_id: int, outside: Outside) -> Report:
+    """What may stand in the way of a start, and what a person would want to know; not what it costs, which is neither.
+
+    Raises `NotFound`.
+    """
+    subject = await _subject(connection, broadcast_id)
+    return report(await _checked(connection, subject, outside), subject.recipients, subject.rate_per_second)
+
+
+async def _checked(connection: AsyncConnection, subject: Subject, outside: Outside) -> list[Finding]:
     findings = list(outside.findings)
     for check in CHECKS:
         findings += [finding async for finding in check(connection, subject)]
-    return report(findings, subject.recipients, subject.rate_per_second)
+    return findings
 
 
 async def _subject(connection: AsyncConnection, broadcast_id: int) -> Subject:
@@ -380,7 +397,7 @@ async def _check_pace(_: AsyncConnection, subject: Subject) -> AsyncIterator[Fin
 
 
 Check = Callable[[AsyncConnection, Subject], AsyncIterator[Finding]]
-# What else may stand in the way of a start (hours, cost) comes in here, as one more function.
+# What else may stand in the way of a start (hours) comes in here, as one more function.
 CHECKS: Final[tuple[Check, ...]] = (
     _check_people,
     _check_message,

@@ -7,7 +7,7 @@ out comes in as `skipped`, and who has no value for something that the message n
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import TextClause, select, text
+from sqlalchemy import Row, TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.audience import Audience, Condition, Operator, describe, parse
@@ -19,6 +19,7 @@ from server.domain.states import Actor, Move
 from server.models import WhatsAppBroadcast
 from server.services import broadcasts, segments
 from server.services.audiences import KEPT_REJECTED
+from server.services.countries import leading
 
 _LOOK: Final = """
     /* snapshots.look
@@ -29,6 +30,24 @@ _LOOK: Final = """
       FROM contacts c
       LEFT JOIN suppressions u ON u.business_id = c.business_id AND u.phone = c.phone
      WHERE {where}
+"""
+
+_BY_LEADING_DIGITS: Final = """
+    /* snapshots.by_leading_digits
+       Cost: as `look`. Free are those whose 24-hour window with the number is open now, where that is asked. */
+    SELECT min(c.phone COLLATE "C") AS phone, count(*) AS people_count, count(w.phone) AS free_count
+      FROM contacts c
+      LEFT JOIN suppressions u ON u.business_id = c.business_id AND u.phone = c.phone
+      LEFT JOIN (SELECT DISTINCT phone FROM inbound_messages
+                  WHERE business_id = :business_id AND channel_id = :channel_id AND :in_windows
+                    AND at > clock_timestamp() - interval '24 hours') AS w ON w.phone = c.phone
+     WHERE {where} AND {complete} AND u.phone IS NULL
+     GROUP BY {leading}
+"""
+
+_PERSON: Final = """
+    /* snapshots.person   Cost: one index look-up. */
+    SELECT {variables} AS variables FROM contacts c WHERE {where} AND c.phone = :of_phone
 """
 
 _TAKE: Final = """
@@ -97,6 +116,33 @@ async def look(connection: AsyncConnection, business_id: int, audience: Audience
     return Look(describe(parts.audience), row.contacts_count, row.opted_out_count, row.recipients, lacks)
 
 
+async def by_leading_digits(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], values: dict[str, Any]
+) -> Sequence[Row[Any]]:
+    """Those of an audience who would be sent to now, in groups of one country each: any `phone` of a group,
+    `people_count` and `free_count`. values: the `channel_id`, and whether it is asked who is `in_windows`.
+
+    An audience whose segment is gone has nobody.
+    """
+    try:
+        parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    except BadInput:
+        return ()
+    return (await connection.execute(parts.statement(_BY_LEADING_DIGITS), {**values, **parts.values})).all()
+
+
+async def person(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], phone: str
+) -> dict[str, str] | None:
+    """What one person of an audience has for the columns of a message; None: they are not in it. phone: E.164.
+
+    Raises `BadInput` where its segment is gone.
+    """
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    row = (await connection.execute(parts.statement(_PERSON), {**parts.values, "of_phone": phone})).one_or_none()
+    return None if row is None else {name: value for name, value in row.variables.items() if value is not None}
+
+
 async def take(connection: AsyncConnection, broadcast_id: int) -> None:
     """Take the audience of a broadcast that has just been started, in the transaction that started it.
 
@@ -163,6 +209,7 @@ class _Parts:
                 lacks=", ".join(lacks) or "0",
                 reasons=" ".join(reasons),
                 variables=variables,
+                leading=leading("c.phone"),
             )
         )
 

@@ -4,21 +4,28 @@ Every step is set-based or a compare-and-set in a transaction of its own, so a r
 or be killed at any instruction. Nothing is enqueued here: the round returns the ids, and the job enqueues.
 """
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from server.domain.errors import ClarionError
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, canaries, samples, sessions, snapshots, stops, unknowns
+from server.services import broadcasts, canaries, samples, sessions, starts, stops, unknowns
+from server.services.preflight import Lookout, Outside
 
 RETENTION_OF_KEYS_HOURS = 24
 # Statuses and oddities are kept so long; what they changed stays in the rows.
 RETENTION_OF_STATUSES_DAYS = 90
+# Broadcasts of one round that are asked about at WhatsApp at the same time; each takes four seconds at most.
+_ASKED_AT_ONCE: Final = 8
 
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
-    SELECT id FROM whatsapp_broadcasts
+    SELECT id, status FROM whatsapp_broadcasts
      WHERE (status = 'scheduled' AND scheduled_at <= clock_timestamp())
         OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
             AND pause_reason IS DISTINCT FROM 'canary')  -- that one is judged: `canaries.py`
@@ -115,10 +122,13 @@ class Round:
         return sum(self.counts().values())
 
 
-async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
-    """One round of the steward, each step a transaction of its own."""
+async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None = None) -> Round:
+    """One round of the steward, each step a transaction of its own.
+
+    lookout: asks WhatsApp and the media link before a broadcast starts by its schedule; without one nobody asks them.
+    """
     done = Round()
-    await _start_and_resume(engine, done)
+    await _start_and_resume(engine, lookout, done)
     done.resumed_count += await canaries.judge_watched(engine)
     async with engine.connect() as connection:
         to_cancel = list(await connection.scalars(_TO_CANCEL))
@@ -141,19 +151,35 @@ async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
     return done
 
 
-async def _start_and_resume(engine: AsyncEngine, done: Round) -> None:
+async def _start_and_resume(engine: AsyncEngine, lookout: Lookout | None, done: Round) -> None:
     async with engine.connect() as connection:
-        broadcast_ids = list(await connection.scalars(_DUE_BY_TIME))
-    for broadcast_id in broadcast_ids:
+        due = (await connection.execute(_DUE_BY_TIME)).all()
+    starting = [row.id for row in due if row.status == BroadcastStatus.SCHEDULED]
+    outside = await _ask_outside(lookout, starting)  # no transaction waits for the network
+    for broadcast_id, _ in due:
         async with engine.begin() as connection:
             status = await connection.scalar(_STILL_DUE, {"broadcast_id": broadcast_id})
             if status == BroadcastStatus.SCHEDULED:
-                started = await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD)
-                if started:
-                    await snapshots.take_or_fail(connection, broadcast_id)
-                done.started_count += started
+                known = outside.get(broadcast_id, Outside())
+                done.started_count += await starts.by_schedule(connection, broadcast_id, known)
             elif status == BroadcastStatus.PAUSED:
                 done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
+
+
+async def _ask_outside(lookout: Lookout | None, broadcast_ids: Sequence[int]) -> Mapping[int, Outside]:
+    """What stands around each. One that cannot be asked about starts by what the database knows."""
+    if lookout is None:
+        return {}
+    few = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+    async def ask(broadcast_id: int) -> Outside:
+        async with few:
+            try:
+                return await lookout.of_broadcast(broadcast_id)
+            except ClarionError:
+                return Outside()
+
+    return dict(zip(broadcast_ids, await asyncio.gather(*map(ask, broadcast_ids)), strict=True))
 
 
 async def _end_dead_runs(engine: AsyncEngine) -> None:

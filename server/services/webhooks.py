@@ -19,7 +19,7 @@ from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
 from server.providers.webhooks import AccountNews, Item, Oddity, PersonWrote, PreferenceChanged, StatusUpdate, read
-from server.services import account_updates, broadcasts, consents, replies, retries, statuses
+from server.services import account_updates, broadcasts, consents, replies, retries, statuses, wish_replies
 from server.services.account_updates import Told
 from server.services.broadcasts import Why
 from server.services.channel_directory import ChannelDirectory, Known
@@ -156,8 +156,10 @@ class WebhookDesk:
         await _follow(connection, changes, locked)
         for written, found in zip(news.written, answered, strict=True):
             await replies.keep(connection, written, found)
+        by_message = {(written.business_id, written.message.message_id): written for written in news.written}
         for wish in wishes:
-            await consents.tell(connection, wish)
+            proof = by_message.get((wish.business_id, wish.proof or ""))  # none: it was WhatsApp's own switch
+            await wish_replies.tell(connection, wish, proof)
         for stopped in changes.suppressed:
             source = "stopped marketing messages in WhatsApp"
             wish = WishTold(stopped.business_id, stopped.phone, Wish.STOP, source, stopped.at, stopped.message_id)

@@ -37,3 +37,23 @@ def test_a_media_link_that_cannot_be_one_stops_it(clarion: Clarion, simulator: S
     assert done.code == 2
     assert "Error: The image's link cannot be used: it should begin with https://." in done.stderr
     assert simulator.summary()["accepted"] == 0
+
+
+def test_send_says_what_it_costs_once_prices_were_brought_in(clarion: Clarion, simulator: Simulator) -> None:
+    simulator.reset()
+    done = clarion.send(clarion.file(PEOPLE))
+    assert "What it costs is not known: this business has no rate card." in done.stderr
+    lines = [f"IL,{category},0.0353,EUR,2026-01-01" for category in ("marketing", "utility", "authentication")]
+    card = clarion.file("\n".join(("country,category,price,currency,valid_from", *lines)))
+    taken = clarion.run("rates", "import", card, "--business", "Acme", "--json")
+    assert taken.json == {"currency": "EUR", "prices_count": 3, "countries_count": 1}
+    listed = clarion.run("rates", "list", "--business", "Acme")
+    assert listed.stdout.splitlines()[1].split() == [
+        "IL",
+        "authentication", "0.0353", "EUR", "2026-01-01",
+    ]  # fmt: skip
+    done = clarion.send(clarion.file(PEOPLE))
+    assert "It costs about EUR 0.71 if everybody gets it: IL utility 20 x 0.0353" in done.stderr
+    refused = clarion.run("rates", "import", clarion.file(PEOPLE), "--business", "Acme")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "A rate card has the columns" in refused.stderr

@@ -11,7 +11,7 @@ def test_a_draft_shows_what_was_found(api: Api) -> None:
     draft = api.post("/broadcasts", an_order(start=False, recipients=people(100), rate_limit=8)).json
     shown = api.get(f"/broadcasts/{draft['id']}/preflight")
     assert shown.status == 200
-    assert set(shown.json) == {"ok", "findings", "recipients", "seconds"}
+    assert set(shown.json) == {"ok", "findings", "recipients", "seconds", "cost"}
     assert (shown.json["ok"], shown.json["recipients"], shown.json["seconds"]) == (True, 100, 12.5)
     assert all(set(finding) == {"level", "code", "detail"} for finding in shown.json["findings"])
     assert {"level": "info", "code": "duration", "detail": "At 8 messages a second it takes 12 s."} in shown.json[

@@ -84,7 +84,7 @@ async def test_a_broadcast_in_order_has_nothing_but_infos(engine: AsyncEngine, s
     broadcast_id = await a_draft(engine, 100, tenant=tenant)
     outside = await lookout(engine, simulator.url).of_broadcast(broadcast_id)
     report = await found_in(engine, broadcast_id, outside)
-    assert codes(report) == {Code.TEMPLATE_CATEGORY, Code.NO_WEBHOOK, Code.DURATION}
+    assert codes(report) == {Code.TEMPLATE_CATEGORY, Code.NO_WEBHOOK, Code.DURATION, Code.NO_RATE_CARD}
     assert (report.recipients, report.seconds, report.errors) == (100, 1.2, [])
 
 

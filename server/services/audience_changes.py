@@ -1,0 +1,41 @@
+"""Whom of the contacts a broadcast goes to, changed until it starts."""
+
+from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain.audience import Audience, describe, parse
+from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.states import Act, Actor, BroadcastStatus
+from server.models import WhatsAppBroadcast
+from server.services import segments
+from server.services.events import add_act
+
+_LOCK = text("""
+    /* audience_changes.lock   The steward that would take it at this moment comes before or after. */
+    SELECT business_id, status, audience, total_recipients + rejected_count AS rows_count
+      FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE
+""")
+
+
+async def change(connection: AsyncConnection, broadcast_id: int, audience: Audience, *, by: Actor) -> None:
+    """Let a draft, or a broadcast on its schedule, go to another audience. The history of a scheduled one keeps both.
+
+    Raises `NotFound`; `StateDoesNotAllow` where it has been taken; `BadInput` where the broadcast has a list of its
+    own, or there is no such segment.
+    """
+    row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no broadcast {broadcast_id}.")
+    if row.status not in (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED):
+        raise StateDoesNotAllow(Act.GO_TO_OTHERS, row.status)
+    if row.audience is None and (row.rows_count or row.status == BroadcastStatus.SCHEDULED):
+        raise BadInput("This broadcast has a list of its own, and takes nobody from the contacts.", pointer="/audience")
+    await segments.resolve(connection, row.business_id, audience)
+    before = None if row.audience is None else parse(row.audience)
+    if before == audience:
+        return
+    statement = update(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id)
+    await connection.execute(statement.values(audience=audience.as_json()))
+    if before is not None and row.status == BroadcastStatus.SCHEDULED:
+        detail = f"It was to go to {describe(before)}, and is to go to {describe(audience)}."
+        await add_act(connection, broadcast_id, Act.GO_TO_OTHERS, by=by, status=row.status, detail=detail)
