@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import (
     problems,
+    routes_business,
     routes_changes,
     routes_channels,
     routes_contacts,
@@ -71,6 +72,7 @@ _ROUTERS: Final = (
     (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_templates.router, KeyScope.READ, KeyScope.SEND),
     (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
+    (routes_business.router, KeyScope.READ, KeyScope.ADMIN),
 )
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.models.base import Base
@@ -21,6 +22,8 @@ class Business(Base):
     messaging_limit: Mapped[int | None]  # unique people a day, 0 for no limit; none: Meta has not told it
     stop_words: Mapped[list[Any]] = mapped_column(server_default="[]")  # beside those of every language
     start_words: Mapped[list[Any]] = mapped_column(server_default="[]")
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")  # of people whose number says nothing of a place
+    quiet_hours: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
 
 
 class User(Base):

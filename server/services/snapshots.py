@@ -17,7 +17,7 @@ from server.domain.messages import columns_of
 from server.domain.preflight import of_audience
 from server.domain.states import Actor, Move
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, segments
+from server.services import broadcasts, put_offs, segments
 from server.services.audiences import KEPT_REJECTED
 
 _LOOK: Final = """
@@ -29,6 +29,15 @@ _LOOK: Final = """
       FROM contacts c
       LEFT JOIN suppressions u ON u.business_id = c.business_id AND u.phone = c.phone
      WHERE {where}
+"""
+
+_COUNTED: Final = """
+    /* snapshots.counted   Cost: every contact of the audience once. */
+    SELECT width_bucket({key}, CAST(:lows AS bigint[])) AS nth, count(*) AS people
+      FROM contacts c
+     WHERE {where} AND {complete}
+       AND NOT EXISTS (SELECT FROM suppressions u WHERE u.business_id = c.business_id AND u.phone = c.phone)
+     GROUP BY 1
 """
 
 _TAKE: Final = """
@@ -97,6 +106,15 @@ async def look(connection: AsyncConnection, business_id: int, audience: Audience
     return Look(describe(parts.audience), row.contacts_count, row.opted_out_count, row.recipients, lacks)
 
 
+async def counted(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], lows: Sequence[int]
+) -> dict[int, int]:
+    """How many who would be sent to are in each range of numbers (`domain/zones.py`); the first range is 1."""
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    rows = await connection.execute(parts.statement(_COUNTED), {**parts.values, "lows": list(lows)})
+    return {row.nth: row.people for row in rows}
+
+
 async def take(connection: AsyncConnection, broadcast_id: int) -> None:
     """Take the audience of a broadcast that has just been started, in the transaction that started it.
 
@@ -163,6 +181,7 @@ class _Parts:
                 lacks=", ".join(lacks) or "0",
                 reasons=" ".join(reasons),
                 variables=variables,
+                key=put_offs.key("c.phone"),
             )
         )
 
