@@ -93,9 +93,14 @@ async def _change(database_url: str, business: str, changes: dict[str, Any]) -> 
         try:
             return await businesses.change(engine, business_id, changes)
         except BadInput as error:
-            problems = [Problem(_option_of(problem.pointer), problem.detail) for problem in error.problems]
-            detail = " ".join(f"{problem.pointer}: {problem.detail}" for problem in problems)
-            raise BadInput(detail, problems=problems) from error
+            raise _in_options(error) from error
+
+
+def _in_options(error: BadInput) -> BadInput:
+    """What is wrong, by the names that the terminal has."""
+    named = [(_option_of(problem.pointer), problem.detail) for problem in error.problems]
+    problems = [Problem(option, f"{option}: {detail}") for option, detail in named]
+    return BadInput(problems[0].detail, problems=problems)
 
 
 def _option_of(pointer: str) -> str:

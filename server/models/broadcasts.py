@@ -57,7 +57,7 @@ class WhatsAppBroadcast(Base):
     # The cursor: every recipient with a smaller or equal id was claimed at least once.
     last_processed_recipient_id: Mapped[int] = mapped_column(server_default="0")
     # Every recipient with a smaller or equal id has an outcome or a next_attempt_at. What a dead run left `sending`
-    # lies between this and the cursor (or is a retry, and has a next_attempt_at): taking over looks nowhere else.
+    # lies between this and the cursor (or waited, and has 1970 as next_attempt_at): taking over looks nowhere else.
     settled_through_id: Mapped[int] = mapped_column(server_default="0")
 
     run_epoch: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -98,7 +98,9 @@ class WhatsAppBroadcastRecipient(Base):
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     # The fencing token of one recipient: every claim adds one, and an outcome is recorded for its own claim alone.
     claim_number: Mapped[int] = mapped_column(Integer, server_default="0")
-    next_attempt_at: Mapped[datetime | None]  # set while the row waits behind the cursor, and until its outcome
+    next_attempt_at: Mapped[
+        datetime | None
+    ]  # while it waits behind the cursor; claimed from there, until its outcome, 1970
     unknown_at: Mapped[datetime | None]  # set while the row is unknown
     was_unknown: Mapped[bool] = mapped_column(server_default="false")  # failed, and may have got it all the same
     message_id: Mapped[str | None]

@@ -87,7 +87,7 @@ _RELEASE = text("""
     UPDATE whatsapp_broadcast_recipients SET next_attempt_at = clock_timestamp()
      WHERE broadcast_id = :broadcast_id AND id IN (
                SELECT id FROM whatsapp_broadcast_recipients
-                WHERE broadcast_id = :broadcast_id AND next_attempt_at > clock_timestamp()
+                WHERE broadcast_id = :broadcast_id AND next_attempt_at > statement_timestamp()
                   AND status = 'queued' AND error_message = 'quiet hours' LIMIT :most)
        AND status = 'queued'
     RETURNING id

@@ -15,6 +15,9 @@ _UP = """
 ALTER TABLE businesses
     ADD COLUMN time_zone TEXT NOT NULL DEFAULT 'UTC',
     ADD COLUMN quiet_hours JSONB;
+-- Whoever waited and is being sent to carries this instant from now on; a run that takes over looks for it.
+UPDATE whatsapp_broadcast_recipients SET next_attempt_at = to_timestamp(0)
+ WHERE next_attempt_at IS NOT NULL AND status = 'sending';
 """
 
 
