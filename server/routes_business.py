@@ -17,7 +17,7 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 # What null switches off; everything else a business has to have.
-_MAY_BE_NONE: Final = frozenset(("quiet_hours",))
+_MAY_BE_NONE: Final = frozenset(("quiet_hours", "frequency_cap"))
 
 
 @router.get("")

@@ -28,6 +28,13 @@ class QuietHoursChosen(Strict):
     )
 
 
+class FrequencyCapChosen(Strict):
+    """How many marketing messages one person may get within so many days, over all broadcasts."""
+
+    messages: int = Field(ge=1, le=1_000, examples=[2])
+    days: int = Field(ge=1, le=365, examples=[7])
+
+
 class BusinessShown(BaseModel):
     """A business with its settings."""
 
@@ -38,6 +45,7 @@ class BusinessShown(BaseModel):
     start_words: list[str]
     time_zone: str = Field(description="of people whose number says nothing of a place")
     quiet_hours: QuietHoursChosen | None
+    frequency_cap: FrequencyCapChosen | None
 
 
 class BusinessChange(Strict):
@@ -57,6 +65,7 @@ class BusinessChange(Strict):
     start_words: Words | None = None
     time_zone: Zone | None = None
     quiet_hours: Annotated[QuietHoursChosen | None, Field(description="null: none")] = None
+    frequency_cap: Annotated[FrequencyCapChosen | None, Field(description="null: none")] = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

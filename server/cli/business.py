@@ -25,6 +25,7 @@ _OPTIONS = {
     "time_zone": "--time-zone",
     "quiet_hours": "--quiet-hours",
     "quiet_hours/days_off": "--day-off",
+    "frequency_cap": "--frequency-cap",
 }
 
 
@@ -62,6 +63,9 @@ def set_business(
     day_off: Annotated[
         list[str] | None, typer.Option(help="A weekday without marketing; may be given more than once.")
     ] = None,
+    frequency_cap: Annotated[
+        str | None, typer.Option(help='Marketing messages for one person in so many days: 2/7, or "off".')
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change settings; what is not named stays. Broadcasts that run obey at once."""
@@ -77,6 +81,8 @@ def set_business(
         changes["quiet_hours"] = None if quiet_hours == OFF else _hours(quiet_hours, day_off or [])
     elif day_off:
         raise BadInput("--day-off goes with --quiet-hours, such as --quiet-hours 21:00-08:00.", pointer="--day-off")
+    if frequency_cap is not None:
+        changes["frequency_cap"] = None if frequency_cap == OFF else _cap(frequency_cap)
     if not changes:
         raise BadInput("Say what is to be changed, such as --quiet-hours 21:00-08:00.")
     with environment(needs_queue=False) as found, database_errors():
@@ -120,6 +126,14 @@ def _hours(text: str, days_off: list[str]) -> dict[str, Any]:
     return {"from": begins_at.strip(), "to": ends_at.strip(), "days_off": [day.lower() for day in days_off]}
 
 
+def _cap(text: str) -> dict[str, Any]:
+    messages, _, days = text.partition("/")
+    return {
+        name: int(value) if value.strip().isdecimal() else value
+        for name, value in (("messages", messages), ("days", days))
+    }
+
+
 def _answer(found: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         answer_json(found)
@@ -130,13 +144,15 @@ def _answer(found: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    from server.domain import frequency_cap
     from server.domain.quiet_hours import parse
 
-    hours = found["quiet_hours"]
+    hours, cap = found["quiet_hours"], found["frequency_cap"]
     return [
         ("Unknown recipients", found["unknown_policy"]),
         ("Stop words of its own", ", ".join(found["stop_words"]) or "none"),
         ("Start words of its own", ", ".join(found["start_words"]) or "none"),
         ("Time zone", found["time_zone"]),
         ("Quiet hours", str(parse(hours)) if hours else OFF),
+        ("Frequency cap", str(frequency_cap.parse(cap)) if cap else OFF),
     ]

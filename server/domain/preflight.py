@@ -57,6 +57,7 @@ class Code(StrEnum):
     MESSAGING_LIMIT = "messaging_limit"
     SPREAD_OVER_DAYS = "spread_over_days"
     QUIET_HOURS = "quiet_hours"
+    FREQUENCY_CAP = "frequency_cap"
     DURATION = "duration"
 
 
@@ -335,6 +336,16 @@ def of_quiet_hours(hours: str, people_until: Mapping[datetime, int], recipients:
     else:
         detail = f"It is quiet hours ({hours}) for {_people(people_count)} when it starts. They are sent to {when}."
         yield Finding(Level.INFO, Code.QUIET_HOURS, detail)
+
+
+def of_frequency_cap(cap: str, people_count: int, recipients: int) -> Iterator[Finding]:
+    """People who have had enough marketing lately. cap: in words."""
+    if people_count:
+        is_everybody = people_count >= recipients
+        who = "Everybody" if is_everybody else _people(people_count)
+        has = "has" if is_everybody else _has(people_count)
+        detail = f"{who} {has} had {cap} already, as many as your frequency cap allows, and will get nothing."
+        yield Finding(Level.WARNING if is_everybody else Level.INFO, Code.FREQUENCY_CAP, detail)
 
 
 # --- the media of the header

@@ -31,6 +31,7 @@ class WhatsAppBroadcast(Base):
     rate_limit: Mapped[int | None]  # messages per second; none: the channel's own
     canary: Mapped[dict[str, Any] | None]  # its bounds, as `domain/canary.py` has them; none: no canary
     canary_judged_at: Mapped[datetime | None]  # it passed, or a person resumed: everybody else may be sent to
+    is_marketing: Mapped[bool] = mapped_column(server_default="false")  # its template, when the last run began
     spread_over_days: Mapped[bool] = mapped_column(server_default="false")
 
     status: Mapped[str] = mapped_column(server_default="draft")

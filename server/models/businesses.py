@@ -24,6 +24,7 @@ class Business(Base):
     start_words: Mapped[list[Any]] = mapped_column(server_default="[]")
     time_zone: Mapped[str] = mapped_column(server_default="UTC")  # of people whose number says nothing of a place
     quiet_hours: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
+    frequency_cap: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
 
 
 class User(Base):

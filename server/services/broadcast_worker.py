@@ -38,6 +38,7 @@ from server.domain.pacing import Slot
 from server.domain.states import RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
+from server.services.run_cap import RunCap
 from server.services.run_control import Cause, RunControl, Stop
 from server.services.run_hours import RunHours, everybody_quiet
 from server.services.run_ledger import RunLedger
@@ -78,6 +79,7 @@ class BroadcastWorker:
         self._claims, self._records, self._looks = (RunLedger(database_url, assignment.run, control) for _ in range(3))
         self._pace = RunPace(assignment.allowed, assignment.throttle_ms, self._clock())
         self._hours = RunHours(is_marketing=assignment.plan.is_marketing)
+        self._cap = RunCap(is_marketing=assignment.plan.is_marketing)
         self._turn = asyncio.Lock()  # whose turn it is to wait for the pace
         self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
         self._breaker = Breaker(limits.max_batch_failures, assignment.seen_count)
@@ -160,6 +162,7 @@ class BroadcastWorker:
         return Ending(EndingKind.STOPPED, stop=self._control.stop)
 
     async def _feed_once(self) -> Ending | None:
+        await self._cap.arrange(self._claims)
         stop = await self._hours.arrange(self._claims)
         if stop is not None:
             self._control.request(stop)
@@ -456,6 +459,7 @@ class BroadcastWorker:
         if standing is not None and self._control.stop is None:
             self._pace.follow(standing, self._clock())
             self._hours.follow(standing)
+            self._cap.follow(standing)
             if self._pace.pacer is None and not self._closing:
                 self._hire(UNPACED_CONCURRENCY - len(self._senders))
         return standing

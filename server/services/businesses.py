@@ -7,16 +7,17 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain import quiet_hours
+from server.domain import frequency_cap, quiet_hours
 from server.domain.errors import BadInput
 from server.domain.evidence import UnknownPolicy
+from server.domain.frequency_cap import FrequencyCap
 from server.domain.quiet_hours import Hours
 from server.models import Business
 from server.services import put_offs
 from server.services.signals import look_at_row
 from server.tenancy import Connects
 
-SETTINGS: Final = ("name", "unknown_policy", "stop_words", "start_words", "time_zone", "quiet_hours")
+SETTINGS: Final = ("name", "unknown_policy", "stop_words", "start_words", "time_zone", "quiet_hours", "frequency_cap")
 MOST_WORDS: Final = 100
 LONGEST_WORD: Final = 100
 LONGEST_NAME: Final = 200
@@ -40,6 +41,12 @@ async def hours_of(connection: AsyncConnection, business_id: int) -> Hours | Non
     return Hours(quiet_hours.parse(found["quiet_hours"]), found["time_zone"]) if found["quiet_hours"] else None
 
 
+async def cap_of(connection: AsyncConnection, business_id: int) -> FrequencyCap | None:
+    """The frequency cap of a business; None: it has none."""
+    found = (await show(connection, business_id))["frequency_cap"]
+    return frequency_cap.parse(found) if found else None
+
+
 async def change(engine: Connects, business_id: int, changes: Mapping[str, Any]) -> dict[str, Any]:
     """Change what is named, of `SETTINGS`. Runs at work obey at once. Returns the business as it is then.
 
@@ -52,11 +59,11 @@ async def change(engine: Connects, business_id: int, changes: Mapping[str, Any])
         if values:
             await _write(connection, business_id, values)
         after = await show(connection, business_id)
-        is_other = any(before[name] != after[name] for name in _OF_HOURS)
-        if is_other:
+        are_hours_other = any(before[name] != after[name] for name in _OF_HOURS)
+        if are_hours_other or before["frequency_cap"] != after["frequency_cap"]:
             for broadcast_id in await connection.scalars(_RUNNING, {"business_id": business_id}):
                 await look_at_row(connection, broadcast_id)
-    if is_other:
+    if are_hours_other:
         await put_offs.release(engine, business_id)
     return after
 
@@ -104,6 +111,10 @@ def _quiet_hours(value: Any, pointer: str) -> dict[str, Any] | None:
     return None if value is None else quiet_hours.parse(value, pointer).as_json()
 
 
+def _frequency_cap(value: Any, pointer: str) -> dict[str, Any] | None:
+    return None if value is None else frequency_cap.parse(value, pointer).as_json()
+
+
 _CLEAN: Final = {
     "name": _name,
     "unknown_policy": _policy,
@@ -111,4 +122,5 @@ _CLEAN: Final = {
     "start_words": _words,
     "time_zone": _zone,
     "quiet_hours": _quiet_hours,
+    "frequency_cap": _frequency_cap,
 }

@@ -305,7 +305,7 @@ RENEW: Final = """
 LOOK: Final = """
     /* ledger.look   A reason to stop, to go faster or slower, to leave people alone? Cost: three rows by their keys. */
     SELECT b.status, b.cancel_requested, b.run_epoch, b.rate_limit, c.rate_per_second AS throughput, o.quiet_hours,
-           o.time_zone
+           o.time_zone, o.frequency_cap
       FROM whatsapp_broadcasts b JOIN businesses o ON o.id = b.business_id LEFT JOIN channels c ON c.id = b.channel_id
      WHERE b.id = %(broadcast_id)s
 """
@@ -369,7 +369,7 @@ class Standing(NamedTuple):
     """What the row says of the run, and how fast it may send.
 
     rate_limit: of the broadcast. throughput: of its number, 0 for no limit of ours; None: the row names no number.
-    quiet_hours, time_zone: of the business, as `domain/quiet_hours.py` reads them.
+    quiet_hours, time_zone, frequency_cap: of the business, as `domain/` reads them.
     """
 
     status: str
@@ -379,6 +379,7 @@ class Standing(NamedTuple):
     throughput: int | None = None
     quiet_hours: dict[str, Any] | None = None
     time_zone: str = "UTC"
+    frequency_cap: dict[str, Any] | None = None
 
 
 class Recorded(NamedTuple):

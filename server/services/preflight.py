@@ -35,6 +35,7 @@ from server.domain.preflight import (
     of_absence,
     of_audience,
     of_bad_input,
+    of_frequency_cap,
     of_link,
     of_list,
     of_messaging_limit,
@@ -57,7 +58,7 @@ from server.providers import media_links
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
-from server.services import businesses, channels, messaging_limits, put_offs, snapshots, templates
+from server.services import businesses, channels, messaging_limits, put_offs, run_cap, snapshots, templates
 from server.services.channels import Sender
 from server.services.snapshots import Look
 from server.tenancy import Connects
@@ -394,6 +395,21 @@ async def _check_quiet_hours(connection: AsyncConnection, subject: Subject) -> A
         yield finding
 
 
+async def _check_frequency_cap(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    broadcast = subject.broadcast
+    cap = await businesses.cap_of(connection, broadcast.business_id)
+    if cap is None or subject.plan is None or not subject.plan.is_marketing:
+        return
+    if subject.audience is None:
+        people_count = await run_cap.counted(connection, broadcast.business_id, broadcast.id, cap)
+    else:
+        audience, columns = parse(broadcast.audience), columns_of(broadcast.message)
+        values = {"broadcast_id": broadcast.id, **cap.as_json()}
+        people_count = await snapshots.had_enough(connection, broadcast.business_id, audience, columns, values)
+    for finding in of_frequency_cap(str(cap), people_count, subject.recipients):
+        yield finding
+
+
 async def _check_pace(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
     for finding in of_pace(subject.recipients, subject.rate_per_second):
         yield finding
@@ -409,5 +425,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     _check_webhook,
     _check_messaging_limit,
     _check_quiet_hours,
+    _check_frequency_cap,
     _check_pace,
 )

@@ -4,7 +4,7 @@ Every value is bound; what is put together here are our own words alone. An audi
 out comes in as `skipped`, and who has no value for something that the message needs is rejected, with the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import TextClause, select, text
@@ -17,7 +17,7 @@ from server.domain.messages import columns_of
 from server.domain.preflight import of_audience
 from server.domain.states import Actor, Move
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, put_offs, segments
+from server.services import broadcasts, put_offs, run_cap, segments
 from server.services.audiences import KEPT_REJECTED
 
 _LOOK: Final = """
@@ -38,6 +38,13 @@ _COUNTED: Final = """
      WHERE {where} AND {complete}
        AND NOT EXISTS (SELECT FROM suppressions u WHERE u.business_id = c.business_id AND u.phone = c.phone)
      GROUP BY 1
+"""
+
+_HAD_ENOUGH: Final = """
+    /* snapshots.had_enough   Cost: as `run_cap.over`, and every contact of the audience once. */
+    SELECT count(*) FROM contacts c JOIN ({enough}) AS enough ON enough.phone = c.phone
+     WHERE {where} AND {complete}
+       AND NOT EXISTS (SELECT FROM suppressions u WHERE u.business_id = c.business_id AND u.phone = c.phone)
 """
 
 _TAKE: Final = """
@@ -115,6 +122,14 @@ async def counted(
     return {row.nth: row.people for row in rows}
 
 
+async def had_enough(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], cap: Mapping[str, int]
+) -> int:
+    """How many who would be sent to have had enough marketing. cap: what `run_cap.had_enough` binds."""
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    return int(await connection.scalar(parts.statement(_HAD_ENOUGH), {**parts.values, **cap}) or 0)
+
+
 async def take(connection: AsyncConnection, broadcast_id: int) -> None:
     """Take the audience of a broadcast that has just been started, in the transaction that started it.
 
@@ -182,6 +197,7 @@ class _Parts:
                 reasons=" ".join(reasons),
                 variables=variables,
                 key=put_offs.key("c.phone"),
+                enough=run_cap.had_enough(":{}"),
             )
         )
 

@@ -20,17 +20,22 @@ def test_a_business_begins_with_nothing_switched_on(api: Api) -> None:
     assert set(shown) == {"id", *SETTINGS}
     assert shown["id"] == api.business_id
     assert (shown["name"], shown["unknown_policy"], shown["time_zone"]) == ("Acme", "evidence", "UTC")
+    assert shown["frequency_cap"] is None
     assert (shown["quiet_hours"], shown["stop_words"], shown["start_words"]) == (None, [], [])
 
 
 def test_what_is_named_is_changed_and_the_rest_stays(api: Api, other: Api) -> None:
+    cap = {"messages": 2, "days": 7}
+    assert patch(api, frequency_cap=cap).json["frequency_cap"] == cap
     answer = patch(api, quiet_hours=NIGHT, time_zone="Asia/Jerusalem", stop_words=["enough", " enough"])
     assert answer.status == 200
     assert answer.json == api.get("/business").json
     assert answer.json["quiet_hours"] == NIGHT
     assert answer.json["stop_words"] == ["enough"]
     assert answer.json["name"] == "Acme"
+    assert answer.json["frequency_cap"] == cap
     assert patch(api, quiet_hours=None).json["quiet_hours"] is None
+    assert patch(api, frequency_cap=None).json["frequency_cap"] is None
     assert api.get("/business").json["time_zone"] == "Asia/Jerusalem"
     assert other.get("/business").json["time_zone"] == "UTC"
 
@@ -47,6 +52,7 @@ def test_what_is_named_is_changed_and_the_rest_stays(api: Api, other: Api) -> No
         ({"quiet_hours": {"from": "21:00", "to": "24:00"}}, "/quiet_hours/to"),
         ({"quiet_hours": {"from": "21:00", "to": "21:00"}}, "/quiet_hours/to"),
         ({"quiet_hours": {"from": "21:00", "to": "08:00", "days_off": ["caturday"]}}, "/quiet_hours/days_off/0"),
+        ({"frequency_cap": {"messages": 0, "days": 7}}, "/frequency_cap/messages"),
         ({"unknown": 1}, "/unknown"),
     ],
 )
