@@ -233,7 +233,8 @@ CANCEL_REST: Final = """
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND cancel_requested FOR UPDATE
     ), cancelled AS (
-        UPDATE whatsapp_broadcast_recipients r SET status = 'cancelled', next_attempt_at = NULL
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'cancelled', next_attempt_at = NULL, error_message = nullif(r.error_message, 'quiet hours')
           FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued' RETURNING 1
     )
     UPDATE whatsapp_broadcasts b

@@ -13,13 +13,15 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.quiet_hours import Timetable
-from server.domain.zones import prefix_of
+from server.domain.zones import DIGITS, prefix_of
 from server.services.ledger import Ledger
 from server.services.signals import look_at_row
 from server.tenancy import Connects
 
 # A pause waits for one of these at most; at 80 messages a second it is a minute's worth of people.
 ROWS_AT_ONCE: Final = 5_000
+# A digit more than any number has: digits alone are in the same order whatever the collation of the database.
+_BEHIND_ALL: Final = "+" + "9" * (DIGITS + 1)
 
 
 def key(phone: str) -> str:
@@ -114,8 +116,7 @@ class Census(NamedTuple):
 async def census(ledger: Ledger, table: Timetable) -> Census:
     """Whether anybody of the run's list may be sent to now, and when the first of the others may."""
     froms = [prefix_of(low) for low in table.lows]
-    # Behind a plus nothing sorts after the colon but other text.
-    values = {"froms": froms, "tos": [*froms[1:], "+:"], "untils": _epochs(table)}
+    values = {"froms": froms, "tos": [*froms[1:], _BEHIND_ALL], "untils": _epochs(table)}
     (row,) = await ledger.ask(CENSUS, **values)
     return Census(*row)
 
