@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import (
     problems,
+    routes_business,
     routes_changes,
     routes_channels,
     routes_contacts,
@@ -74,6 +75,7 @@ _ROUTERS: Final = (
     (routes_templates.router, KeyScope.READ, KeyScope.SEND),
     (routes_rates.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
+    (routes_business.router, KeyScope.READ, KeyScope.ADMIN),
 )
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",

@@ -8,7 +8,7 @@ from importlib.metadata import version
 import typer
 from typer.exceptions import TyperException
 
-from server.cli import broadcasts, checks, contacts, parts, rates, send, setup, truth, up, wish_replies
+from server.cli import broadcasts, business, checks, contacts, parts, rates, send, setup, truth, up
 from server.cli.output import Exit, explain, explain_unexpected, say
 from server.domain.errors import ClarionError
 
@@ -32,8 +32,8 @@ app.add_typer(setup.channel, name="channel")
 app.add_typer(setup.templates, name="templates")
 app.add_typer(broadcasts.group, name="broadcasts")
 app.add_typer(contacts.group, name="contacts")
+app.add_typer(business.group, name="business")
 app.add_typer(rates.group, name="rates")
-app.command("wish-replies")(wish_replies.wish_replies)
 app.command()(checks.verify)
 app.command("receipt-key")(truth.receipt_key)
 app.command()(checks.doctor)

@@ -102,9 +102,12 @@ def limit_of(sight: Sight) -> Limit:
 _WAITS: Final[Mapping[int | None, Limit]] = {PAIR_RATE_CODE: Limit.PAIR_RATE, PERSON_WINDOW_CODE: Limit.WINDOW}
 
 
-def limit_of_waiting(error_code: int | None) -> Limit:
-    """What a run waits for that has nobody but people who were put off. error_code: why the next of them was."""
-    return _WAITS.get(error_code, Limit.PROVIDER)
+def limit_of_waiting(error_code: int | None, *, is_quiet: bool = False) -> Limit:
+    """What a run waits for that has nobody but people who were put off.
+
+    error_code: why the next of them was. is_quiet: by quiet hours.
+    """
+    return Limit.WINDOW if is_quiet else _WAITS.get(error_code, Limit.PROVIDER)
 
 
 class LimitMeter:

@@ -86,10 +86,15 @@ Segment = bytes | Value
 
 @dataclass(frozen=True, slots=True)
 class MessagePlan:
-    """How a message is built. columns: the fields of a person that it needs, in the message's order, none empty."""
+    """How a message is built.
+
+    columns: the fields of a person that it needs, in the message's order, none empty. is_marketing: by the category of
+    its template.
+    """
 
     segments: tuple[Segment, ...]
     columns: tuple[str, ...]
+    is_marketing: bool = False
 
     def problem_with(self, variables: Mapping[str, str]) -> str | None:
         """Why this person cannot get the message, or None: a value that is missing or empty."""

@@ -7,6 +7,7 @@ not stop the good ones.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -56,6 +57,8 @@ class Code(StrEnum):
     NO_WEBHOOK = "no_webhook"
     MESSAGING_LIMIT = "messaging_limit"
     SPREAD_OVER_DAYS = "spread_over_days"
+    QUIET_HOURS = "quiet_hours"
+    FREQUENCY_CAP = "frequency_cap"
     DURATION = "duration"
     COST = "cost"
     NO_RATE_CARD = "no_rate_card"
@@ -332,6 +335,31 @@ def of_plan(limit: int, planned: str) -> Finding:
     """A broadcast that is meant to take several days. planned: its days in words."""
     detail = f"WhatsApp lets this business message {limit:,} people in 24 hours. The plan, in days of UTC: {planned}."
     return Finding(Level.INFO, Code.SPREAD_OVER_DAYS, detail)
+
+
+def of_quiet_hours(hours: str, people_until: Mapping[datetime, int], recipients: int) -> Iterator[Finding]:
+    """People who are left alone when it starts. hours: in words. people_until: how many of them until when."""
+    people_count = sum(people_until.values())
+    if not people_count:
+        return
+    first, last = (f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for at in (min(people_until), max(people_until)))
+    when = f"at {first}" if first == last else f"from {first} to {last}, as their hours end"
+    if people_count >= recipients:
+        detail = f"It is quiet hours ({hours}) for everybody when it starts. They can be sent to {when}."
+        yield Finding(Level.WARNING, Code.QUIET_HOURS, detail)
+    else:
+        detail = f"It is quiet hours ({hours}) for {_people(people_count)} when it starts. They are sent to {when}."
+        yield Finding(Level.INFO, Code.QUIET_HOURS, detail)
+
+
+def of_frequency_cap(cap: str, people_count: int, recipients: int) -> Iterator[Finding]:
+    """People who have had enough marketing lately. cap: in words."""
+    if people_count:
+        is_everybody = people_count >= recipients
+        who = "Everybody" if is_everybody else _people(people_count)
+        has = "has" if is_everybody else _has(people_count)
+        detail = f"{who} {has} had {cap} already, as many as your frequency cap allows, and will get nothing."
+        yield Finding(Level.WARNING if is_everybody else Level.INFO, Code.FREQUENCY_CAP, detail)
 
 
 # --- the media of the header

@@ -184,7 +184,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         room = await messaging_limits.room(connection, broadcast.business_id)
         throttle_ms = resources.settings.throttle_ms
         allowed = allowed_rate(sender.rate_per_second, broadcast.rate_limit, throttle_ms)
-        await outlook.note(connection, run_key, allowed.messages_per_second, room and room.left)
+        await outlook.note(connection, run_key, allowed.messages_per_second, room and room.left, plan.is_marketing)
         allowance = await canaries.allowance(connection, broadcast, room, LIMIT_REACHED)
     return Assignment(
         run=run_key,

@@ -31,6 +31,7 @@ class WhatsAppBroadcast(Base):
     rate_limit: Mapped[int | None]  # messages per second; none: the channel's own
     canary: Mapped[dict[str, Any] | None]  # its bounds, as `domain/canary.py` has them; none: no canary
     canary_judged_at: Mapped[datetime | None]  # it passed, or a person resumed: everybody else may be sent to
+    is_marketing: Mapped[bool] = mapped_column(server_default="false")  # its template, when the last run began
     spread_over_days: Mapped[bool] = mapped_column(server_default="false")
 
     status: Mapped[str] = mapped_column(server_default="draft")
@@ -57,7 +58,7 @@ class WhatsAppBroadcast(Base):
     # The cursor: every recipient with a smaller or equal id was claimed at least once.
     last_processed_recipient_id: Mapped[int] = mapped_column(server_default="0")
     # Every recipient with a smaller or equal id has an outcome or a next_attempt_at. What a dead run left `sending`
-    # lies between this and the cursor (or is a retry, and has a next_attempt_at): taking over looks nowhere else.
+    # lies between this and the cursor (or waited, and has 1970 as next_attempt_at): taking over looks nowhere else.
     settled_through_id: Mapped[int] = mapped_column(server_default="0")
 
     run_epoch: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -98,7 +99,9 @@ class WhatsAppBroadcastRecipient(Base):
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     # The fencing token of one recipient: every claim adds one, and an outcome is recorded for its own claim alone.
     claim_number: Mapped[int] = mapped_column(Integer, server_default="0")
-    next_attempt_at: Mapped[datetime | None]  # set while the row waits behind the cursor, and until its outcome
+    next_attempt_at: Mapped[
+        datetime | None
+    ]  # while it waits behind the cursor; claimed from there, until its outcome, 1970
     unknown_at: Mapped[datetime | None]  # set while the row is unknown
     was_unknown: Mapped[bool] = mapped_column(server_default="false")  # failed, and may have got it all the same
     message_id: Mapped[str | None]

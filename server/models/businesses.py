@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, func
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from server.models.base import Base
@@ -23,6 +24,9 @@ class Business(Base):
     start_words: Mapped[list[Any]] = mapped_column(server_default="[]")
     opt_out_reply: Mapped[str | None]  # written back to whoever stops by a message; none: nothing is
     opt_in_reply: Mapped[str | None]  # the same for whoever starts again
+    time_zone: Mapped[str] = mapped_column(server_default="UTC")  # of people whose number says nothing of a place
+    quiet_hours: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
+    frequency_cap: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
 
 
 class User(Base):

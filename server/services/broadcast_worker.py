@@ -38,7 +38,9 @@ from server.domain.pacing import Slot
 from server.domain.states import RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
+from server.services.run_cap import RunCap
 from server.services.run_control import Cause, RunControl, Stop
+from server.services.run_hours import RunHours, everybody_quiet
 from server.services.run_ledger import RunLedger
 from server.services.run_pace import RunPace
 from server.services.runs import Assignment, Ending, EndingKind, InFlight, Limits, result_of
@@ -76,6 +78,8 @@ class BroadcastWorker:
         self._clock = asyncio.get_running_loop().time
         self._claims, self._records, self._looks = (RunLedger(database_url, assignment.run, control) for _ in range(3))
         self._pace = RunPace(assignment.allowed, assignment.throttle_ms, self._clock())
+        self._hours = RunHours(is_marketing=assignment.plan.is_marketing)
+        self._cap = RunCap(is_marketing=assignment.plan.is_marketing)
         self._turn = asyncio.Lock()  # whose turn it is to wait for the pace
         self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
         self._breaker = Breaker(limits.max_batch_failures, assignment.seen_count)
@@ -120,6 +124,7 @@ class BroadcastWorker:
     async def _in_the_background(self) -> AsyncIterator[None]:
         """What goes on beside the sending: the lease, the records, and an ear for pause and cancel."""
         await self._renew()
+        await self._control.look(self._look)  # the quiet hours, before anybody is claimed
         tasks = [asyncio.create_task(self._guarded(part)) for part in (self._record_all(), self._keep_lease())]
         self._recorder = tasks[0]
         try:
@@ -157,6 +162,11 @@ class BroadcastWorker:
         return Ending(EndingKind.STOPPED, stop=self._control.stop)
 
     async def _feed_once(self) -> Ending | None:
+        await self._cap.arrange(self._claims)
+        stop = await self._hours.arrange(self._claims)
+        if stop is not None:
+            self._control.request(stop)
+            return None
         wanted = self._wanted()
         if self._people_left is not None:
             wanted = min(wanted, self._people_left)
@@ -212,12 +222,22 @@ class BroadcastWorker:
 
     def _take_in(self, claimed: list[Claimed]) -> None:
         self._pace.waiting_for = None
-        if self._people_left is not None:
-            self._people_left -= len(claimed)
-        self._ready.extend(claimed)
         self._held.update((recipient.id, recipient.claim_number) for recipient in claimed)
         self._fresh.extend(recipient.id for recipient in claimed if not recipient.waited)
+        awake = [recipient for recipient in claimed if not self._leave_alone(recipient)]
+        if self._people_left is not None:
+            self._people_left -= len(awake)
+        self._ready.extend(awake)
         self._something_ready.set()
+
+    def _leave_alone(self, recipient: Claimed) -> bool:
+        """Whether it is this person's quiet hours; then they go back into the queue until these are over."""
+        put_off = self._hours.put_off(recipient)
+        if put_off is None:
+            return False
+        self._results.append(put_off)
+        self._something_ended.set()
+        return True
 
     async def _nobody_left(self) -> Ending | None:
         """Whether the run is at its end; None when somebody who was put off may be tried soon."""
@@ -226,9 +246,12 @@ class BroadcastWorker:
         waiting = await self._looks.until_lost(Ledger.next_attempt)
         if waiting is None:
             return Ending(EndingKind.EXHAUSTED)
-        self._pace.waiting_for = limit_of_waiting(waiting.error_code)
+        self._pace.waiting_for = limit_of_waiting(waiting.error_code, is_quiet=waiting.is_quiet)
         await self._note_pace()
         if waiting.seconds > PATIENCE_SECONDS:
+            if waiting.is_quiet:
+                self._control.request(everybody_quiet(waiting.seconds))
+                return None
             return Ending(EndingKind.WAITING, next_attempt_at=waiting.at)
         await _first(self._control.stopped, waiting.seconds)
         return None
@@ -296,6 +319,9 @@ class BroadcastWorker:
         return None
 
     async def _send(self, recipient: Claimed, slot: Slot | None) -> None:
+        if self._leave_alone(recipient):  # a minute may have begun since they were claimed
+            self._people_left = None if self._people_left is None else self._people_left + 1
+            return
         if recipient.phone in self._control.opted_out:
             self._results.append(
                 Result(
@@ -432,6 +458,8 @@ class BroadcastWorker:
         standing = await self._looks.until_lost(Ledger.look)
         if standing is not None and self._control.stop is None:
             self._pace.follow(standing, self._clock())
+            self._hours.follow(standing)
+            self._cap.follow(standing)
             if self._pace.pacer is None and not self._closing:
                 self._hire(UNPACED_CONCURRENCY - len(self._senders))
         return standing

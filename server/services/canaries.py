@@ -21,13 +21,15 @@ from server.services.run_control import Cause, Stop
 
 _PEOPLE: Final = text("""
     /* canaries.people
-       Who was claimed at least once, and who of them may be tried again now. Who opted out before a message left is no
-       part of it: the next one takes the place.
+       Who was claimed at least once, and who of them may be tried again now. Who opted out before a message left, or
+       was put off by quiet hours, is no part of it: the next one takes the place.
        Cost: the recipients up to the cursor, which an unjudged canary keeps within it. */
     SELECT count(*) AS claimed,
            count(*) FILTER (WHERE status = 'queued' AND next_attempt_at <= clock_timestamp()) AS due
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = :broadcast_id AND id <= :cursor AND claim_number > 0 AND status <> 'skipped'
+       AND NOT (status = 'queued' AND error_message IS NOT DISTINCT FROM 'quiet hours'
+                AND next_attempt_at > clock_timestamp())
 """)
 
 _WATCHED: Final = text("""
@@ -57,6 +59,8 @@ _SEEN: Final = text("""
                    AS has_opted_out
           FROM whatsapp_broadcast_recipients r
          WHERE r.broadcast_id = :broadcast_id AND r.id <= :cursor AND r.claim_number > 0 AND r.status <> 'skipped'
+           AND NOT (r.status = 'queued' AND r.error_message IS NOT DISTINCT FROM 'quiet hours'
+                    AND r.next_attempt_at > clock_timestamp())
     )
     SELECT count(*) AS people,
            count(*) FILTER (WHERE status = 'failed') AS failed,

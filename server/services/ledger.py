@@ -25,7 +25,9 @@ CLAIM: Final = """
     /* ledger.claim
        Why:  the row says `sending` before a request can leave, so that a crash can lose track of nobody.
        Cost: one index range behind the cursor; the last batch of ten million costs what the first did. Those who wait
-             for another attempt come first, from the small partial index.
+             for another attempt come first, from the partial index: by the time of the statement, which an index can
+             go by, or each claim would look at everybody who is put off. Once claimed they carry the year 1970:
+             what a dead run left of them is found by it, however many others wait.
        Lock: the broadcast, then the recipients.
        Form: one JSON text, which is decoded in a tenth of the time that rows take. */
     WITH run AS (
@@ -34,7 +36,7 @@ CLAIM: Final = """
            FOR UPDATE
     ), waiting AS (
         SELECT r.id FROM whatsapp_broadcast_recipients r
-         WHERE r.broadcast_id = %(broadcast_id)s AND r.next_attempt_at <= clock_timestamp() AND r.status = 'queued'
+         WHERE r.broadcast_id = %(broadcast_id)s AND r.next_attempt_at <= statement_timestamp() AND r.status = 'queued'
          ORDER BY r.next_attempt_at LIMIT %(wanted)s
     ), fresh AS (
         SELECT r.id FROM whatsapp_broadcast_recipients r
@@ -44,7 +46,8 @@ CLAIM: Final = """
     ), claimed AS (
         UPDATE whatsapp_broadcast_recipients r
            SET status = 'sending', attempts = r.attempts + 1, claim_number = r.claim_number + 1,
-               claimed_at = clock_timestamp(), heard_at = NULL  -- of this claim's message, nothing yet
+               claimed_at = clock_timestamp(), heard_at = NULL,  -- of this claim's message, nothing yet
+               next_attempt_at = CASE WHEN r.next_attempt_at IS NOT NULL THEN to_timestamp(0) END
           FROM run
          WHERE r.broadcast_id = run.id AND r.id IN (SELECT id FROM waiting UNION ALL SELECT id FROM fresh)
            AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
@@ -94,7 +97,7 @@ RECORD: Final = """
         RETURNING r.status, r.next_attempt_at, r.id, o.claim_number, r.claimed_at, o.status AS became, o.unused,
                   o.error_code, o.error_message
     ), tried AS (
-        -- Handed back unsent, and opted out before the request left, are no attempts: they come without a word.
+        -- Handed back unsent, opted out or left alone before the request left, are no attempts.
         INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, outcome,
                                    is_counted, error_code, error_message)
         SELECT %(broadcast_id)s, id, claim_number, %(business_id)s, claimed_at,
@@ -103,6 +106,7 @@ RECORD: Final = """
           FROM recorded
          WHERE became IN ('failed', 'unknown')
             OR became = 'queued' AND (error_code IS NOT NULL OR error_message IS NOT NULL)
+               AND error_message IS DISTINCT FROM 'quiet hours'
             ON CONFLICT DO NOTHING
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
@@ -154,14 +158,14 @@ IN_FLIGHT: Final = """
                                      WHERE id = %(broadcast_id)s)
                     UNION ALL
                     SELECT w.id FROM whatsapp_broadcast_recipients w
-                     WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
+                     WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at = to_timestamp(0))
 """
 
 TAKE_OVER: Final = """
     /* ledger.take_over
        Why:  what a dead run left `sending` may have left the house; nobody may guess. It becomes `unknown`.
-       Cost: what was in flight, not the audience: the range between settled_through_id and the cursor, and the few
-             that wait for another attempt.
+       Cost: what was in flight, not the audience: the range between settled_through_id and the cursor, and those who
+             waited for this attempt.
        Lock: the broadcast (held by the caller's transaction), then the recipients. */
     WITH run AS (
         SELECT id, settled_through_id, last_processed_recipient_id AS cursor FROM whatsapp_broadcasts
@@ -176,7 +180,7 @@ TAKE_OVER: Final = """
                            AND i.id > (SELECT settled_through_id FROM run) AND i.id <= (SELECT cursor FROM run)
                         UNION ALL
                         SELECT w.id FROM whatsapp_broadcast_recipients w
-                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
+                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at = to_timestamp(0))
         RETURNING r.id, r.claim_number, r.business_id, r.claimed_at
     ), tried AS (
         INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, outcome,
@@ -216,7 +220,7 @@ HAND_BACK_STRAYS: Final = """
                            AND i.id > (SELECT settled_through_id FROM run) AND i.id <= (SELECT cursor FROM run)
                         UNION ALL
                         SELECT w.id FROM whatsapp_broadcast_recipients w
-                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at IS NOT NULL)
+                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at = to_timestamp(0))
         RETURNING r.id
     )
     SELECT (SELECT count(*) FROM strays) AS handed_back FROM run
@@ -229,7 +233,8 @@ CANCEL_REST: Final = """
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND cancel_requested FOR UPDATE
     ), cancelled AS (
-        UPDATE whatsapp_broadcast_recipients r SET status = 'cancelled', next_attempt_at = NULL
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'cancelled', next_attempt_at = NULL, error_message = nullif(r.error_message, 'quiet hours')
           FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued' RETURNING 1
     )
     UPDATE whatsapp_broadcasts b
@@ -259,7 +264,8 @@ FAIL_REST: Final = """
 
 NEXT_ATTEMPT: Final = """
     /* ledger.next_attempt   Cost: the first entry of a small partial index. */
-    SELECT next_attempt_at AS at, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS wait, error_code
+    SELECT next_attempt_at AS at, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS wait, error_code,
+           coalesce(error_message = 'quiet hours', false) AS is_quiet
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at IS NOT NULL AND status = 'queued'
      ORDER BY next_attempt_at LIMIT 1
@@ -270,7 +276,7 @@ ANYBODY_LEFT: Final = """
     SELECT EXISTS (SELECT FROM whatsapp_broadcast_recipients r JOIN whatsapp_broadcasts b ON b.id = r.broadcast_id
                     WHERE b.id = %(broadcast_id)s AND r.id > b.last_processed_recipient_id AND r.status = 'queued')
         OR EXISTS (SELECT FROM whatsapp_broadcast_recipients
-                    WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at <= clock_timestamp()
+                    WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at <= statement_timestamp()
                       AND status = 'queued')
 """
 
@@ -298,9 +304,10 @@ RENEW: Final = """
 """
 
 LOOK: Final = """
-    /* ledger.look   Is there a reason to stop, or to go faster or slower? Cost: two rows by their keys. */
-    SELECT b.status, b.cancel_requested, b.run_epoch, b.rate_limit, c.rate_per_second AS throughput
-      FROM whatsapp_broadcasts b LEFT JOIN channels c ON c.id = b.channel_id
+    /* ledger.look   A reason to stop, to go faster or slower, to leave people alone? Cost: three rows by their keys. */
+    SELECT b.status, b.cancel_requested, b.run_epoch, b.rate_limit, c.rate_per_second AS throughput, o.quiet_hours,
+           o.time_zone, o.frequency_cap
+      FROM whatsapp_broadcasts b JOIN businesses o ON o.id = b.business_id LEFT JOIN channels c ON c.id = b.channel_id
      WHERE b.id = %(broadcast_id)s
 """
 
@@ -363,6 +370,7 @@ class Standing(NamedTuple):
     """What the row says of the run, and how fast it may send.
 
     rate_limit: of the broadcast. throughput: of its number, 0 for no limit of ours; None: the row names no number.
+    quiet_hours, time_zone, frequency_cap: of the business, as `domain/` reads them.
     """
 
     status: str
@@ -370,6 +378,9 @@ class Standing(NamedTuple):
     run_epoch: int
     rate_limit: int | None = None
     throughput: int | None = None
+    quiet_hours: dict[str, Any] | None = None
+    time_zone: str = "UTC"
+    frequency_cap: dict[str, Any] | None = None
 
 
 class Recorded(NamedTuple):
@@ -380,11 +391,12 @@ class Recorded(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """The next who may be tried again: when, in how many seconds, and the code that put them off."""
+    """The next who may be tried again: when, in how many seconds, and what put them off: a code, or quiet hours."""
 
     at: datetime
     seconds: float
     error_code: int | None
+    is_quiet: bool = False
 
 
 _decode_claimed = msgspec.json.Decoder(list[Claimed]).decode
@@ -414,7 +426,7 @@ class Ledger:
 
     async def claim(self, wanted: int) -> list[Claimed] | None:
         """Take at most `wanted` recipients for sending. None: a person stopped the broadcast, or the run is lost."""
-        rows = await self._all(CLAIM, wanted=wanted)
+        rows = await self.ask(CLAIM, wanted=wanted)
         if not rows:
             return None
         claimed: str | None = rows[0][0]
@@ -422,54 +434,56 @@ class Ledger:
 
     async def record(self, results: Sequence[Result], pace: Pace, settled_through_id: int) -> Recorded:
         """Make outcomes true, with the counters. Raises `RunLost`."""
-        rows = await self._all(
+        rows = await self.ask(
             RECORD,
             results=_encode_results(results),
             rate=pace.rate,
             limited_by=pace.limited_by,
             settled_through_id=settled_through_id,
         )
-        return Recorded(*self._mine(rows))
+        return Recorded(*self.mine(rows))
 
     async def note_pace(self, pace: Pace) -> None:
         """Write what is waited for while nothing ends. Raises `RunLost`."""
-        self._mine(await self._all(NOTE_PACE, **pace._asdict()))
+        self.mine(await self.ask(NOTE_PACE, **pace._asdict()))
 
     async def hand_back_strays(self, held: Sequence[int]) -> int:
         """Give back what a lost claim left `sending`; `held` are the ids this run knows. Raises `RunLost`."""
         async with self._connection.transaction():
-            self._mine(await self._all(LOCK_RUN))
-            return int(self._mine(await self._all(HAND_BACK_STRAYS, held=list(held)))[0])
+            self.mine(await self.ask(LOCK_RUN))
+            return int(self.mine(await self.ask(HAND_BACK_STRAYS, held=list(held)))[0])
 
     async def renew(self, holder: str, seconds: float) -> None:
         """Keep the lease and the gate for so many seconds more. Raises `RunLost`."""
-        self._mine(await self._all(RENEW, holder=holder, seconds=seconds))
+        self.mine(await self.ask(RENEW, holder=holder, seconds=seconds))
 
     async def look(self) -> Standing | None:
         """What the row says now; None where it is gone."""
-        rows = await self._all(LOOK)
+        rows = await self.ask(LOOK)
         return Standing(*rows[0]) if rows else None
 
     async def opt_outs(self, seconds: float) -> list[str]:
         """The phones that opted out of the business within the last so many seconds."""
-        return [row[0] for row in await self._all(OPT_OUTS, seconds=seconds)]
+        return [row[0] for row in await self.ask(OPT_OUTS, seconds=seconds)]
 
     async def is_anybody_left(self) -> bool:
         """Whether somebody could be claimed now."""
-        (row,) = await self._all(ANYBODY_LEFT)
+        (row,) = await self.ask(ANYBODY_LEFT)
         return bool(row[0])
 
     async def next_attempt(self) -> Waiting | None:
         """Who of those behind the cursor may be tried first; None: nobody waits."""
-        rows = await self._all(NEXT_ATTEMPT)
-        return Waiting(rows[0][0], max(rows[0][1], 0.0), rows[0][2]) if rows else None
+        rows = await self.ask(NEXT_ATTEMPT)
+        return Waiting(rows[0][0], max(rows[0][1], 0.0), *rows[0][2:]) if rows else None
 
-    async def _all(self, statement: str, **values: Any) -> list[Any]:
+    async def ask(self, statement: str, **values: Any) -> list[Any]:
+        """The rows that a statement answers with; it carries the run's broadcast, business and epoch."""
         async with self._connection.cursor(binary=True) as cursor:
             await cursor.execute(statement, {**self._run, **values}, prepare=True)
             return await cursor.fetchall()
 
-    def _mine(self, rows: list[Any]) -> Any:
+    def mine(self, rows: list[Any]) -> Any:
+        """The one row that a statement of a run answers with. Raises `RunLost` where there is none."""
         if not rows:
             raise RunLost
         return rows[0]

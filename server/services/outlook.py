@@ -16,14 +16,20 @@ _NOTE = text("""
     /* outlook.note   Once a run. reachable_count: when so many are dealt with, the messaging limit is reached. */
     UPDATE whatsapp_broadcasts
        SET allowed_rate = :allowed_rate,
-           reachable_count = processed_count + unknown_count + CAST(:people_left AS bigint)
+           reachable_count = processed_count + unknown_count + CAST(:people_left AS bigint),
+           is_marketing = :is_marketing
      WHERE id = :broadcast_id AND run_epoch = :epoch
 """)
 
 
-async def note(connection: AsyncConnection, run: RunKey, allowed_rate: float | None, people_left: int | None) -> None:
-    """What a run begins with. allowed_rate: messages per second at most. people_left: None where nothing limits it."""
-    values = {"allowed_rate": allowed_rate, "people_left": people_left}
+async def note(
+    connection: AsyncConnection, run: RunKey, allowed_rate: float | None, people_left: int | None, is_marketing: bool
+) -> None:
+    """What a run begins with.
+
+    allowed_rate: messages per second at most. people_left: None where nothing limits it. is_marketing: its template.
+    """
+    values = {"allowed_rate": allowed_rate, "people_left": people_left, "is_marketing": is_marketing}
     await connection.execute(_NOTE, {"broadcast_id": run.broadcast_id, "epoch": run.epoch, **values})
 
 

@@ -21,7 +21,7 @@ from server.config import Settings
 from server.domain.audience import parse
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
 from server.domain.limits import throughput_of
-from server.domain.messages import MEDIA, MessagePlan, Value, columns_of, plan_template, plan_text
+from server.domain.messages import MEDIA, MessagePlan, Value, columns_of, plan_text
 from server.domain.messaging_limit import limit_of
 from server.domain.preflight import (
     LEFT_OUT,
@@ -35,6 +35,7 @@ from server.domain.preflight import (
     of_absence,
     of_audience,
     of_bad_input,
+    of_frequency_cap,
     of_link,
     of_list,
     of_messaging_limit,
@@ -43,19 +44,21 @@ from server.domain.preflight import (
     of_people,
     of_personal_link,
     of_plan,
+    of_quiet_hours,
     of_refusal,
     of_template,
     of_values,
     of_webhook,
     report,
 )
+from server.domain.quiet_hours import timetable
 from server.domain.sending_plan import in_words
 from server.models import Channel, WhatsAppBroadcast
 from server.providers import media_links
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
-from server.services import channels, costs, messaging_limits, snapshots, templates
+from server.services import businesses, channels, costs, messaging_limits, put_offs, run_cap, snapshots, templates
 from server.services.channels import Sender
 from server.services.snapshots import Look
 from server.tenancy import Connects
@@ -70,7 +73,8 @@ _BROADCAST = text("""
            total_recipients - processed_count - unknown_count AS waiting_count,
            jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons,
            CASE WHEN status IN ('draft', 'scheduled') THEN audience END AS audience,
-           scheduled_at, coalesce(scheduled_at > clock_timestamp(), false) AS starts_later
+           scheduled_at, coalesce(scheduled_at > clock_timestamp(), false) AS starts_later,
+           greatest(scheduled_at, clock_timestamp()) AS starts_at
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
 """)
 
@@ -321,7 +325,7 @@ async def _plan(
         return None, list(of_bad_input(Code.TEMPLATE_UNKNOWN, error))
     findings += of_template(template.name, template.language, template.status, template.category)
     try:
-        return plan_template(broadcast.message, template.components, template.parameter_format), findings
+        return templates.plan_of(template, broadcast.message), findings
     except BadInput as error:
         return None, [*findings, *of_bad_input(Code.TEMPLATE_MISMATCH, error)]
 
@@ -391,13 +395,45 @@ async def _check_messaging_limit(connection: AsyncConnection, subject: Subject) 
             yield finding
 
 
+async def _check_quiet_hours(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    if subject.plan is None or not subject.plan.is_marketing:
+        return
+    broadcast = subject.broadcast
+    hours = await businesses.hours_of(connection, broadcast.business_id)
+    if hours is None:
+        return
+    table = timetable(lambda zones: hours.until(zones, broadcast.starts_at))
+    if subject.audience is None:
+        people = await put_offs.counted(connection, broadcast.id, table.lows)
+    else:
+        audience, columns = parse(broadcast.audience), columns_of(broadcast.message)
+        people = await snapshots.counted(connection, broadcast.business_id, audience, columns, table.lows)
+    for finding in of_quiet_hours(str(hours.quiet), table.people_until(people), subject.recipients):
+        yield finding
+
+
+async def _check_frequency_cap(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    broadcast = subject.broadcast
+    cap = await businesses.cap_of(connection, broadcast.business_id)
+    if cap is None or subject.plan is None or not subject.plan.is_marketing:
+        return
+    if subject.audience is None:
+        people_count = await run_cap.counted(connection, broadcast.business_id, broadcast.id, cap)
+    else:
+        audience, columns = parse(broadcast.audience), columns_of(broadcast.message)
+        values = {"broadcast_id": broadcast.id, **cap.as_json()}
+        people_count = await snapshots.had_enough(connection, broadcast.business_id, audience, columns, values)
+    for finding in of_frequency_cap(str(cap), people_count, subject.recipients):
+        yield finding
+
+
 async def _check_pace(_: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
     for finding in of_pace(subject.recipients, subject.rate_per_second):
         yield finding
 
 
 Check = Callable[[AsyncConnection, Subject], AsyncIterator[Finding]]
-# What else may stand in the way of a start (hours) comes in here, as one more function.
+# What else may stand in the way of a start comes in here, as one more function.
 CHECKS: Final[tuple[Check, ...]] = (
     _check_people,
     _check_message,
@@ -405,5 +441,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _check_list,
     _check_webhook,
     _check_messaging_limit,
+    _check_quiet_hours,
+    _check_frequency_cap,
     _check_pace,
 )

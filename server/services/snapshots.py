@@ -4,7 +4,7 @@ Every value is bound; what is put together here are our own words alone. An audi
 out comes in as `skipped`, and who has no value for something that the message needs is rejected, with the reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row, TextClause, select, text
@@ -17,7 +17,7 @@ from server.domain.messages import columns_of
 from server.domain.preflight import of_audience
 from server.domain.states import Actor, Move
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, segments
+from server.services import broadcasts, put_offs, run_cap, segments
 from server.services.audiences import KEPT_REJECTED
 from server.services.countries import leading
 
@@ -48,6 +48,22 @@ _BY_LEADING_DIGITS: Final = """
 _PERSON: Final = """
     /* snapshots.person   Cost: one index look-up. */
     SELECT {variables} AS variables FROM contacts c WHERE {where} AND c.phone = :of_phone
+"""
+
+_COUNTED: Final = """
+    /* snapshots.counted   Cost: every contact of the audience once. */
+    SELECT width_bucket({key}, CAST(:lows AS bigint[])) AS nth, count(*) AS people
+      FROM contacts c
+     WHERE {where} AND {complete}
+       AND NOT EXISTS (SELECT FROM suppressions u WHERE u.business_id = c.business_id AND u.phone = c.phone)
+     GROUP BY 1
+"""
+
+_HAD_ENOUGH: Final = """
+    /* snapshots.had_enough   Cost: as `run_cap.over`, and every contact of the audience once. */
+    SELECT count(*) FROM contacts c JOIN ({enough}) AS enough ON enough.phone = c.phone
+     WHERE {where} AND {complete}
+       AND NOT EXISTS (SELECT FROM suppressions u WHERE u.business_id = c.business_id AND u.phone = c.phone)
 """
 
 _TAKE: Final = """
@@ -143,6 +159,23 @@ async def person(
     return None if row is None else {name: value for name, value in row.variables.items() if value is not None}
 
 
+async def counted(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], lows: Sequence[int]
+) -> dict[int, int]:
+    """How many who would be sent to are in each range of numbers (`domain/zones.py`); the first range is 1."""
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    rows = await connection.execute(parts.statement(_COUNTED), {**parts.values, "lows": list(lows)})
+    return {row.nth: row.people for row in rows}
+
+
+async def had_enough(
+    connection: AsyncConnection, business_id: int, audience: Audience, columns: Sequence[str], cap: Mapping[str, int]
+) -> int:
+    """How many who would be sent to have had enough marketing. cap: what `run_cap.had_enough` binds."""
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), columns)
+    return int(await connection.scalar(parts.statement(_HAD_ENOUGH), {**parts.values, **cap}) or 0)
+
+
 async def take(connection: AsyncConnection, broadcast_id: int) -> None:
     """Take the audience of a broadcast that has just been started, in the transaction that started it.
 
@@ -210,6 +243,8 @@ class _Parts:
                 reasons=" ".join(reasons),
                 variables=variables,
                 leading=leading("c.phone"),
+                key=put_offs.key("c.phone"),
+                enough=run_cap.had_enough(":{}"),
             )
         )
 

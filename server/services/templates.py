@@ -1,7 +1,7 @@
 """Templates as the Cloud API describes them: brought in by a sync, read by whoever builds a message."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, func, select
@@ -73,6 +73,7 @@ async def sync_all(
     return Synced(templates_count, approved_count)
 
 
+MARKETING: Final = "MARKETING"
 _SHOWN: Final = (Template.name, Template.language, Template.status, Template.category, Template.components)
 
 
@@ -105,7 +106,13 @@ async def plan_message(
     if template.status != APPROVED:
         unusable = next(of_template(template.name, template.language, template.status, template.category))
         raise BadInput(unusable.detail, pointer=unusable.pointer)
-    return plan_template(message, template.components, template.parameter_format)
+    return plan_of(template, message)
+
+
+def plan_of(template: Row[Any], message: dict[str, Any]) -> MessagePlan:
+    """How a message is built by a template that was found. Raises `BadInput` where it does not fit."""
+    plan = plan_template(message, template.components, template.parameter_format)
+    return replace(plan, is_marketing=template.category.upper() == MARKETING)
 
 
 async def find(connection: AsyncConnection, business_id: int, waba_id: str, message: dict[str, Any]) -> Row[Any]:

@@ -8,19 +8,17 @@ switch gets none: that opens no window.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, assert_never
+from collections.abc import Sequence
+from typing import Any, Final, assert_never
 
 import msgspec
-from sqlalchemy import Row, text, update
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import BadInput, NotFound
 from server.domain.meanings import explain
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.reactions import Breaker, Fail, reaction_for
-from server.domain.wishes import Wish
-from server.models import Business
 from server.providers.whatsapp import WhatsAppClient
 from server.secrets import Vault
 from server.services import channels, consents
@@ -28,7 +26,6 @@ from server.services.channels import Sender
 from server.services.consents import WishTold
 from server.services.replies import Written
 
-LONGEST_REPLY: Final = 1_000
 # Of one number in one round of the steward, which is every second or two: the rest of its pace is the broadcasts'.
 A_ROUND: Final = 5
 MOST_A_ROUND: Final = 50
@@ -92,41 +89,6 @@ _RECORD = text("""
                                   THEN clock_timestamp() + :retry_seconds * interval '1 second' END
      WHERE id = :id AND attempts = :attempts AND status IN ('sending', 'unknown')
 """)
-
-
-class Texts(NamedTuple):
-    """What a business writes back; None: nothing."""
-
-    stop: str | None
-    start: str | None
-
-
-# --- what a business writes back
-
-
-def clean(reply: str | None, pointer: str) -> str | None:
-    """A text as it is kept; None, or nothing but spaces, switches it off. Raises `BadInput` that names the field."""
-    stripped = (reply or "").strip()
-    if len(stripped) > LONGEST_REPLY:
-        raise BadInput(f"The reply has {len(stripped):,} characters; {LONGEST_REPLY:,} are the most.", pointer=pointer)
-    if "\x00" in stripped:
-        raise BadInput("It has a NUL character, which cannot be stored.", pointer=pointer)
-    return stripped or None
-
-
-async def texts_of(connection: AsyncConnection, business_id: int) -> Texts:
-    """What a business writes back."""
-    columns = text("SELECT opt_out_reply, opt_in_reply FROM businesses WHERE id = :business_id")
-    return Texts(*(await connection.execute(columns, {"business_id": business_id})).one())
-
-
-async def change(connection: AsyncConnection, business_id: int, replies: Mapping[Wish, str | None]) -> Texts:
-    """Change what is written back at the wishes that are named; None: nothing any more. Raises `BadInput`."""
-    names = {Wish.STOP: "opt_out_reply", Wish.START: "opt_in_reply"}
-    values = {names[wish]: clean(reply, f"/{names[wish]}") for wish, reply in replies.items()}
-    if values:
-        await connection.execute(update(Business).where(Business.id == business_id).values(values))
-    return await texts_of(connection, business_id)
 
 
 # --- promised with the wish

@@ -11,9 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import BadInput
-from server.domain.wishes import Wish
 from server.providers.whatsapp import WhatsAppClient
-from server.services import wish_replies
+from server.services import businesses, wish_replies
 from tests.providers.servers import Connection, serving
 from tests.services.test_webhooks import World, a_world
 from tests.support.builders import VAULT
@@ -35,9 +34,8 @@ def simulator() -> Iterator[Simulator]:
 async def world(engine: AsyncEngine, database_url: str) -> World:
     """A business that writes back to whoever stops or starts."""
     made = await a_world(engine, database_url, people=2)
-    async with engine.begin() as connection:
-        texts = {Wish.STOP: f" {STOPPED} ", Wish.START: STARTED}
-        await wish_replies.change(connection, made.tenant.business_id, texts)
+    texts = {"opt_out_reply": f" {STOPPED} ", "opt_in_reply": STARTED}
+    await businesses.change(engine, made.tenant.business_id, texts)
     return made
 
 
@@ -107,16 +105,14 @@ async def test_whatsapps_own_switch_and_131050_are_not_answered(world: World, en
 
 
 async def test_without_a_text_nothing_is_written_back(world: World, engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
-        texts = await wish_replies.change(connection, world.tenant.business_id, {Wish.STOP: "  "})
-    assert texts == (None, STARTED)
+    settings = await businesses.change(engine, world.tenant.business_id, {"opt_out_reply": "  "})
+    assert (settings["opt_out_reply"], settings["opt_in_reply"]) == (None, STARTED)
     await says(world, "STOP")
     assert await replies(engine) == []
     await says(world, "START")
     assert await replies(engine) == [("start", "waiting")]
-    async with engine.begin() as connection:
-        with pytest.raises(BadInput):
-            await wish_replies.change(connection, world.tenant.business_id, {Wish.START: "x" * 1_001})
+    with pytest.raises(BadInput):
+        await businesses.change(engine, world.tenant.business_id, {"opt_in_reply": "x" * 1_001})
 
 
 async def test_what_is_late_or_no_longer_so_is_dropped(

@@ -1,0 +1,142 @@
+"""What a business has chosen for all its broadcasts: its name, its words, its hours, what becomes of unknowns."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from server.domain import frequency_cap, quiet_hours
+from server.domain.errors import BadInput
+from server.domain.evidence import UnknownPolicy
+from server.domain.frequency_cap import FrequencyCap
+from server.domain.quiet_hours import Hours
+from server.models import Business
+from server.services import put_offs
+from server.services.signals import look_at_row
+from server.tenancy import Connects
+
+SETTINGS: Final = (
+    "name", "unknown_policy", "stop_words", "start_words", "time_zone", "quiet_hours", "frequency_cap",
+    "opt_out_reply", "opt_in_reply",
+)  # fmt: skip
+MOST_WORDS: Final = 100
+LONGEST_WORD: Final = 100
+LONGEST_NAME: Final = 200
+LONGEST_REPLY: Final = 1_000
+_OF_HOURS: Final = frozenset(("time_zone", "quiet_hours"))
+
+_RUNNING = text("""
+    /* businesses.running */
+    SELECT id FROM whatsapp_broadcasts WHERE business_id = :business_id AND status = 'running' ORDER BY id
+""")
+
+
+async def show(connection: AsyncConnection, business_id: int) -> dict[str, Any]:
+    """A business with its settings."""
+    columns = (Business.id, *(getattr(Business, name) for name in SETTINGS))
+    return dict((await connection.execute(select(*columns).where(Business.id == business_id))).mappings().one())
+
+
+async def hours_of(connection: AsyncConnection, business_id: int) -> Hours | None:
+    """The quiet hours of a business; None: it has none."""
+    found = await show(connection, business_id)
+    return Hours(quiet_hours.parse(found["quiet_hours"]), found["time_zone"]) if found["quiet_hours"] else None
+
+
+async def cap_of(connection: AsyncConnection, business_id: int) -> FrequencyCap | None:
+    """The frequency cap of a business; None: it has none."""
+    found = (await show(connection, business_id))["frequency_cap"]
+    return frequency_cap.parse(found) if found else None
+
+
+async def change(engine: Connects, business_id: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what is named, of `SETTINGS`. Runs at work obey at once. Returns the business as it is then.
+
+    Where quiet hours change, whoever waits for the old ones is looked at once more. Raises `BadInput` that names the
+    fields.
+    """
+    values = {name: _CLEAN[name](value, f"/{name}") for name, value in changes.items()}
+    async with engine.begin() as connection:
+        before = await show(connection, business_id)
+        if values:
+            await _write(connection, business_id, values)
+        after = await show(connection, business_id)
+        are_hours_other = any(before[name] != after[name] for name in _OF_HOURS)
+        if are_hours_other or before["frequency_cap"] != after["frequency_cap"]:
+            for broadcast_id in await connection.scalars(_RUNNING, {"business_id": business_id}):
+                await look_at_row(connection, broadcast_id)
+    if are_hours_other:
+        await put_offs.release(engine, business_id)
+    return after
+
+
+async def _write(connection: AsyncConnection, business_id: int, values: Mapping[str, Any]) -> None:
+    try:
+        async with connection.begin_nested():
+            await connection.execute(update(Business).where(Business.id == business_id).values(**values))
+    except IntegrityError as error:
+        raise BadInput(f'The name "{values.get("name")}" is taken.', pointer="/name") from error
+
+
+def _name(value: Any, pointer: str) -> str:
+    name = str(value or "").strip()
+    if not 0 < len(name) <= LONGEST_NAME:
+        raise BadInput(f"A business needs a name of 1 to {LONGEST_NAME} characters.", pointer=pointer)
+    return name
+
+
+def _policy(value: Any, pointer: str) -> str:
+    if value not in list(UnknownPolicy):
+        raise BadInput(f'"{value}" is no policy; it should be one of {", ".join(UnknownPolicy)}.', pointer=pointer)
+    return str(value)
+
+
+def _words(value: Any, pointer: str) -> list[str]:
+    words = [str(word).strip() for word in value or ()]
+    if len(words) > MOST_WORDS:
+        raise BadInput(f"These are {len(words)} words; at most {MOST_WORDS} are taken.", pointer=pointer)
+    for number, word in enumerate(words):
+        if not 0 < len(word) <= LONGEST_WORD:
+            detail = f"A word should have 1 to {LONGEST_WORD} characters."
+            raise BadInput(detail, pointer=f"{pointer}/{number}")
+    return list(dict.fromkeys(words))
+
+
+def _zone(value: Any, pointer: str) -> str:
+    try:
+        return quiet_hours.known_zone(str(value))
+    except ValueError as error:
+        raise BadInput(str(error), pointer=pointer) from error
+
+
+def _quiet_hours(value: Any, pointer: str) -> dict[str, Any] | None:
+    return None if value is None else quiet_hours.parse(value, pointer).as_json()
+
+
+def _frequency_cap(value: Any, pointer: str) -> dict[str, Any] | None:
+    return None if value is None else frequency_cap.parse(value, pointer).as_json()
+
+
+def _reply(value: Any, pointer: str) -> str | None:
+    """Nothing but spaces switches it off, as none does."""
+    reply = str(value or "").strip()
+    if len(reply) > LONGEST_REPLY:
+        raise BadInput(f"The reply has {len(reply):,} characters; {LONGEST_REPLY:,} are the most.", pointer=pointer)
+    if "\x00" in reply:
+        raise BadInput("It has a NUL character, which cannot be stored.", pointer=pointer)
+    return reply or None
+
+
+_CLEAN: Final = {
+    "name": _name,
+    "unknown_policy": _policy,
+    "stop_words": _words,
+    "start_words": _words,
+    "time_zone": _zone,
+    "quiet_hours": _quiet_hours,
+    "frequency_cap": _frequency_cap,
+    "opt_out_reply": _reply,
+    "opt_in_reply": _reply,
+}
