@@ -23,6 +23,17 @@ ROUNDED: Final = "a spreadsheet has rounded this number"
 TOO_SHORT: Final = "too short for a phone number"
 TOO_LONG: Final = "too long for a phone number"
 
+# A line that is written in two ways, and WhatsApp's `wa_id` may be in the one that was not sent to ("standard
+# behaviour", Meta): the ninth digit of Brazil's mobiles, the 1 of Mexico's and the 9 of Argentina's. Each holds only
+# where the two cannot be two people: without its ninth digit no mobile of Brazil begins like a landline.
+_WRITTEN_IN_TWO_WAYS: Final = tuple(
+    (re.compile(pattern), sign)
+    for pattern, sign in (
+        (r"(\+55[1-9][1-9])(9?)([6-9]\d{7})", "9"),
+        (r"(\+52)(1?)([2-9]\d{9})", "1"),
+        (r"(\+54)(9?)([1-3]\d{9})", "9"),
+    )
+)
 _CLEAN = re.compile(r"\+[1-9]\d{7,14}")
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+")
 _SEPARATORS: Final = str.maketrans("", "", " -()")
@@ -40,6 +51,16 @@ def country_of(phone: str) -> str | None:
         return phonenumbers.region_code_for_number(phonenumbers.parse(phone))
     except phonenumbers.NumberParseException:
         return None
+
+
+def ways_of_writing(phone: str) -> tuple[str, ...]:
+    """The number itself, and where its line is written in another way as well, that one after it. phone: E.164."""
+    for pattern, sign in _WRITTEN_IN_TWO_WAYS:
+        found = pattern.fullmatch(phone)
+        if found is not None:
+            before, has_sign, after = found.groups()
+            return phone, f"{before}{'' if has_sign else sign}{after}"
+    return (phone,)
 
 
 def normalise(raw: str, default_country: str | None = None) -> str:

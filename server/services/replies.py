@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.phones import ways_of_writing
 from server.domain.wishes import Wish, wish_of, wish_of_payload
 from server.providers.webhooks import PersonWrote
 from server.services.consents import WishTold
@@ -30,7 +31,7 @@ _LATEST = text("""
     /* replies.latest   Cost: one look-up for each broadcast of the business that ran within the time. */
     SELECT r.broadcast_id, r.id AS recipient_id, r.phone
       FROM whatsapp_broadcasts b
-      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = b.id AND r.phone = :phone
+      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = b.id AND r.phone = ANY(:phones)
      WHERE b.business_id = :business_id AND b.started_at IS NOT NULL
        AND coalesce(b.completed_at, 'infinity') > CAST(:at AS timestamptz) - :hours * interval '1 hour'
        AND r.sent_at BETWEEN CAST(:at AS timestamptz) - :hours * interval '1 hour'
@@ -92,12 +93,12 @@ async def words_of(connection: AsyncConnection, business_id: int) -> Words:
 
 
 async def link(connection: AsyncConnection, written: Written) -> Answered | None:
-    """Which recipient it comes from: by the message it quotes, else by the latest one to that phone."""
+    """Which recipient it comes from: by the message it quotes, else by the latest one to that line."""
     message = written.message
     values: dict[str, Any] = {
         "business_id": written.business_id,
         "answers": message.answers,
-        "phone": message.phone,
+        "phones": list(ways_of_writing(message.phone)) if message.phone is not None else [],
         "at": message.at,
         "hours": REPLY_WITHIN_HOURS,
     }
@@ -135,7 +136,10 @@ async def keep(connection: AsyncConnection, written: Written, answered: Answered
 
 
 def wish_in(written: Written, answered: Answered | None, words: Words) -> list[WishTold]:
-    """What the person wants, for each way in which we know their phone; nothing where it is no wish."""
+    """What the person wants, for each way of writing their phone and the one we sent to; nothing where it is no wish.
+
+    Both ways, whether or not they were sent to: the next list may have the other one.
+    """
     message = written.message
     wish: Wish | None = wish_of_payload(message.payload) if message.payload else None
     said = f'tapped "{_short(message.text or message.payload)}"'
@@ -143,7 +147,8 @@ def wish_in(written: Written, answered: Answered | None, words: Words) -> list[W
         wish, said = wish_of(message.text, words.stop, words.start), f'wrote "{_short(message.text)}"'
     if wish is None:
         return []
-    phones = dict.fromkeys(phone for phone in (message.phone, answered and answered.phone) if phone)
+    known = (message.phone, answered and answered.phone)
+    phones = dict.fromkeys(way for phone in known if phone for way in ways_of_writing(phone))
     return [WishTold(written.business_id, phone, wish, said, message.at, message.message_id) for phone in phones]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import ClarionError
+from server.domain.phones import ways_of_writing
 from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
@@ -244,7 +245,9 @@ async def _wishes(connection: AsyncConnection, news: _News, answered: Sequence[A
         wish = _WISHES[said.value]
         if said.phone is not None:
             source = "used WhatsApp's switch for marketing messages"
-            wishes.append(WishTold(known.business_id, said.phone, wish, source, said.at))
+            wishes += [
+                WishTold(known.business_id, phone, wish, source, said.at) for phone in ways_of_writing(said.phone)
+            ]
     # In one order everywhere, so that two who apply do not wait for each other's people.
     return sorted(wishes, key=lambda wish: (wish.business_id, wish.phone, wish.at))
 
