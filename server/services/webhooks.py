@@ -143,7 +143,8 @@ class WebhookDesk:
             return
         news = await self._read(bodies)
         places = await statuses.place(connection, news.heard)
-        answered = [await replies.link(connection, written) for written in news.written]
+        told = {news.heard[position].update.message_id: place for position, place in places.items()}
+        answered = [await replies.link(connection, written, told) for written in news.written]
         wishes = await _wishes(connection, news, answered)
         named = {place.broadcast_id for place in places.values()}
         named |= {found.broadcast_id for found in answered if found is not None}
@@ -163,8 +164,8 @@ class WebhookDesk:
             source = "stopped marketing messages in WhatsApp"
             wish = WishTold(stopped.business_id, stopped.phone, Wish.STOP, source, stopped.at, stopped.message_id)
             await consents.tell(connection, wish)
-        for told in news.account:
-            await account_updates.carry_out(connection, told)
+        for news_of_account in news.account:
+            await account_updates.carry_out(connection, news_of_account)
         for body, oddity in news.odd:
             await _put_aside(connection, body, oddity)
         if news.heard:

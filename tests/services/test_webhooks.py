@@ -250,6 +250,18 @@ async def test_people_without_a_number_are_kept_too(world: World) -> None:
     assert await world.ask("SELECT user_id FROM inbound_messages") == "US.134912"
 
 
+@pytest.mark.parametrize("order", ["the status first", "together", "the stop first"])
+async def test_a_stop_without_a_number_holds_by_the_message_it_quotes(world: World, order: str) -> None:
+    """Also where all that was ever said of the message waits in the same transaction, or in another."""
+    status, stop = a_status("wamid.0", callback=world.callback(0)), a_text("STOP", context={"id": "wamid.0"})
+    del stop["from"]
+    if order == "the status first":
+        await world.statuses(status)
+    await world.hear(a_body(world.number, statuses=[status] if order == "together" else [], messages=[stop]))
+    assert await world.ask("SELECT phone FROM suppressions") == "+972500000001"
+    assert await world.ask("SELECT recipient_id FROM inbound_messages") == world.ids[0]
+
+
 # --- templates, numbers, accounts
 
 
