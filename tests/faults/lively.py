@@ -84,6 +84,8 @@ async def run_lively(
         broadcast = await a_broadcast(engine, people, tenant=tenant, message={"template": words})
         for day in range(DAYS):
             if day:
+                # In fair weather: of a few alone, each put off once more, silence proves nothing for hours.
+                simulator.faults()
                 _a_day_goes_by(clarion)
             _until_all_is_told(clarion, broadcast.id, day, seconds)
         clarion.until_row(broadcast.id, lambda row: row["status"] == "partial", seconds=seconds)
@@ -144,8 +146,8 @@ def assert_books_agree(clarion: Engine, broadcast_id: int, people: int) -> None:
     wrong = []
     for phone, status, message_id in rows:
         habit, got = by_number.habit_of(phone[1:]), fates[phone[1:]]
-        most = DAYS if habit is HABITS["capped"] else 1
-        if len(got) != most or (status, message_id) != _last_word(got) or status != _ends_as(habit):
+        most = DAYS if habit is HABITS["capped"] else 1  # a request that was lost on the way is a try as well
+        if not 1 <= len(got) <= most or (status, message_id) != _last_word(got) or status != _ends_as(habit):
             wrong.append((phone, status, message_id, _name_of(habit), got))
     assert not wrong, f"{len(wrong)} of {people}: {wrong[:5]}"
     stopped = {phone for phone, _, _ in rows if _is_suppressed(by_number.habit_of(phone[1:]))}
