@@ -34,6 +34,8 @@ from server.once import AnsweredBefore
 
 CONTENT_TYPE: Final = "application/problem+json"
 MOST_ERRORS: Final = 1_000
+# When to ask again for something that was away, in seconds; WhatsApp has a plan of its own for webhooks.
+_LATER_SECONDS: Final = "5"
 
 # The first that fits: the more particular ones stand first.
 _STATUSES: Final[tuple[tuple[type[ClarionError], HTTPStatus], ...]] = (
@@ -129,6 +131,8 @@ async def _of_ours(_: Request, error: Exception) -> JSONResponse:
     headers = {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else None
     if isinstance(error, LimitReached):
         headers = {"Retry-After": str(error.retry_after)}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": _LATER_SECONDS}
     return problem(status, str(error), error.problems if isinstance(error, BadInput) else (), headers)
 
 
@@ -189,7 +193,7 @@ _NOT_JSON: Final = "The body is not JSON in UTF-8, or it is nested too deep."
 async def _of_the_database(_: Request, error: Exception) -> JSONResponse:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
-        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(in_words(cause)))
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(in_words(cause)), (), {"Retry-After": _LATER_SECONDS})
     raise error
 
 

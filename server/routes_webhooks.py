@@ -76,18 +76,22 @@ async def verify(request: Request) -> Response:
 
 
 async def receive(request: Request) -> Response:
-    """Keep what WhatsApp tells. 200: committed. 401: nobody's signature, nothing is kept. 413: over 3 MB."""
+    """Keep what WhatsApp tells. 200: committed. 401: nobody's signature, nothing is kept. 413: over 3 MB.
+
+    503: the database is away or hangs, or too much waits for it; WhatsApp brings it again.
+    """
     body = await _body_of(request)
     if body is None:
         return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "A webhook has at most 3 MB.")
     door = _door(request)
     signature = request.headers.get(SIGNATURE_HEADER)
     signer = None
-    if signature:
-        signer = await door.directory.signer(ids_in(body), lambda secret: is_signed(body, signature, secret))
-    if signer is None:
-        return problem(HTTPStatus.UNAUTHORIZED, "The signature is not that of a channel which the body names.")
-    await door.inbox.put(signer.channel_id, body)
+    with door.inbox.room(body):
+        if signature:
+            signer = await door.directory.signer(ids_in(body), lambda secret: is_signed(body, signature, secret))
+        if signer is None:
+            return problem(HTTPStatus.UNAUTHORIZED, "The signature is not that of a channel which the body names.")
+        await door.inbox.put(signer.channel_id, body)
     return Response(status_code=HTTPStatus.OK)
 
 

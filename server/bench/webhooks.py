@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import psycopg
 import uvloop
+from psycopg import sql
 from pyreqwest.client import ClientBuilder
 
 from server.bench.bare import PHONE_NUMBER_ID
@@ -54,7 +55,7 @@ def _of_batches(shop: Workshop, url: str, people: int) -> Measurement:
     began = time.perf_counter()
     uvloop.run(_post_all(url, bodies))
     answered = time.perf_counter() - began
-    _until_read(shop, broadcast_id, people)
+    _until_counted(shop, broadcast_id, "read_count", people)
     applied = time.perf_counter() - began
     bare = _bare(shop, bodies, at_once=4)
     remark = f"{count:,} in POSTs of {BATCH:,}; answered at {count / answered:,.0f}/s"
@@ -67,8 +68,11 @@ def _of_single_ones(shop: Workshop, url: str, people: int) -> Measurement:
     began = time.perf_counter()
     uvloop.run(_post_all(url, first))
     took = time.perf_counter() - began
+    _until_counted(
+        shop, broadcast_id, "delivered_count", people
+    )  # what the first ones left would be paid for by the next
     waits = sorted(uvloop.run(_post_all(url, second, rate=PACE)))
-    _until_read(shop, broadcast_id, people)
+    _until_counted(shop, broadcast_id, "read_count", people)
     bare = _bare(shop, first, at_once=CONNECTIONS)
     p99 = waits[int(len(waits) * 0.99)] * 1000
     remark = f"one status each; at {PACE:,}/s half take {waits[len(waits) // 2] * 1000:.0f} ms, p99 {p99:.0f} ms"
@@ -114,13 +118,12 @@ def _sent(shop: Workshop, people: int) -> tuple[int, list[int]]:
     return broadcast_id, [row[0] for row in rows]
 
 
-def _until_read(shop: Workshop, broadcast_id: int, people: int) -> None:
+def _until_counted(shop: Workshop, broadcast_id: int, counter: str, people: int) -> None:
     deadline = time.monotonic() + _APPLIED_SECONDS
     with psycopg.connect(shop.database_url, autocommit=True) as connection:
         while time.monotonic() < deadline:
-            row = connection.execute(
-                "SELECT read_count FROM whatsapp_broadcasts WHERE id = %s", (broadcast_id,)
-            ).fetchone()
+            statement = sql.SQL("SELECT {} FROM whatsapp_broadcasts WHERE id = %s").format(sql.Identifier(counter))
+            row = connection.execute(statement, (broadcast_id,)).fetchone()
             if row is not None and row[0] == people:
                 return
             time.sleep(0.02)

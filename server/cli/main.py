@@ -8,7 +8,7 @@ from importlib.metadata import version
 import typer
 from typer.exceptions import TyperException
 
-from server.cli import broadcasts, business, checks, contacts, parts, rates, send, setup, truth, up
+from server.cli import broadcasts, business, checks, contacts, parts, rates, send, setup, simulator, truth, up
 from server.cli.output import Exit, explain, explain_unexpected, say
 from server.domain.errors import ClarionError
 
@@ -22,8 +22,9 @@ app = typer.Typer(
 )
 app.command("send")(send.send)
 app.command("up")(up.up)
-for part in (parts.web, parts.worker, parts.steward, parts.simulator):
+for part in (parts.web, parts.worker, parts.steward):
     app.command()(part)
+app.command(help=simulator.HELP)(simulator.simulator)
 app.command()(setup.migrate)
 app.command()(setup.init)
 app.command("database-url")(setup.database_url)

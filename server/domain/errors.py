@@ -12,7 +12,7 @@
       Denied                         the credentials are missing or wrong
       Forbidden                      the credentials are right, and do not reach so far
       Unreachable                    something Clarion leans on is away
-        DatabaseAway · QueueAway · ProviderAway · StorageFull
+        DatabaseAway · QueueAway · ProviderAway · StorageFull · InboxFull
           ProviderRefuses            WhatsApp answered, and the answer is no
 
 `RunLost` is news rather than an error: another runner has the row. It is caught in one place and never shown.
@@ -116,6 +116,10 @@ class ProviderRefuses(ProviderAway):
 
 class StorageFull(Unreachable):
     """The disk has no room left."""
+
+
+class InboxFull(Unreachable):
+    """More webhooks wait for their commit than there is memory for; WhatsApp brings this one again."""
 
 
 class RunLost(Exception):

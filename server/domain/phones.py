@@ -28,6 +28,17 @@ SHARED_CODES: Final = tuple(
     f"+{code}" for code, countries in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items() if len(countries) > 1
 )
 
+# A line that is written in two ways, and WhatsApp's `wa_id` may be in the one that was not sent to ("standard
+# behaviour", Meta): the ninth digit of Brazil's mobiles, the 1 of Mexico's and the 9 of Argentina's. Each holds only
+# where the two cannot be two people: without its ninth digit no mobile of Brazil begins like a landline.
+_WRITTEN_IN_TWO_WAYS: Final = tuple(
+    (re.compile(pattern), sign)
+    for pattern, sign in (
+        (r"(\+55[1-9][1-9])(9?)([6-9]\d{7})", "9"),
+        (r"(\+52)(1?)([2-9]\d{9})", "1"),
+        (r"(\+54)(9?)([1-3]\d{9})", "9"),
+    )
+)
 _CLEAN = re.compile(r"\+[1-9]\d{7,14}")
 _SCIENTIFIC = re.compile(r"\d+(?:[.,]\d+)?[eE]\+?\d+")
 _SEPARATORS: Final = str.maketrans("", "", " -()")
@@ -54,6 +65,16 @@ def country_of(phone: str) -> str | None:
         found = phonenumbers.region_code_for_number(phonenumbers.parse(f"{phone[:5]}2345678"))
     country = found or phonenumbers.region_code_for_country_code(number.country_code or 0)
     return country if is_country(country) else None
+
+
+def ways_of_writing(phone: str) -> tuple[str, ...]:
+    """The number itself, and where its line is written in another way as well, that one after it. phone: E.164."""
+    for pattern, sign in _WRITTEN_IN_TWO_WAYS:
+        found = pattern.fullmatch(phone)
+        if found is not None:
+            before, has_sign, after = found.groups()
+            return phone, f"{before}{'' if has_sign else sign}{after}"
+    return (phone,)
 
 
 def normalise(raw: str, default_country: str | None = None) -> str:

@@ -161,7 +161,7 @@ def _remaining(broadcast: WhatsAppBroadcast) -> int:
 
 async def _run_worker(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease) -> Ending:
     """Send, until nobody is left or something stops it: a person, the clock, the process, WhatsApp."""
-    run_key = RunKey(broadcast.id, broadcast.business_id, lease.epoch)
+    run_key = RunKey(broadcast.id, broadcast.business_id, lease.epoch, is_retry=broadcast.retry_of is not None)
     control = RunControl(run_key)
     worker = BroadcastWorker(
         await _assignment(resources, broadcast, run_key, lease),
@@ -263,7 +263,7 @@ async def _watch_parent(control: RunControl) -> None:
 async def _record_ending(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, ending: Ending) -> None:
     """Write how the run ended into the row; a person's pause or cancel in between wins, and is accounted for."""
     async with resources.engine.begin() as connection:
-        run_key = RunKey(broadcast.id, broadcast.business_id, lease.epoch)
+        run_key = RunKey(broadcast.id, broadcast.business_id, lease.epoch, is_retry=broadcast.retry_of is not None)
         await stops.account(connection, run_key, str(ending.in_flight))
     match ending.kind:
         case EndingKind.EXHAUSTED:

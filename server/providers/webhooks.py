@@ -8,8 +8,9 @@ seconds in some places and numbers in others; both are read.
 import hashlib
 import hmac
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -116,8 +117,11 @@ def ids_in(body: bytes) -> Iterator[str]:
 # --- the wire format, with the least demands
 
 
+_NOTHING: Final = Raw(b"null")
+
+
 class _Entry(Struct):
-    id: str | int = ""
+    id: Any = ""
     time: Any = None
     changes: list[Raw] = []
 
@@ -131,16 +135,12 @@ class _Change(Struct):
     value: Raw
 
 
-class _Metadata(Struct):
-    phone_number_id: str | int | None = None
-
-
 class _Messages(Struct):
-    metadata: _Metadata | None = None
-    statuses: list[Raw] | None = None
-    messages: list[Raw] | None = None
-    user_preferences: list[Raw] | None = None
-    errors: list[Raw] | None = None
+    metadata: Any = None
+    statuses: Raw = _NOTHING
+    messages: Raw = _NOTHING
+    user_preferences: Raw = _NOTHING
+    errors: Raw = _NOTHING
 
 
 class _Status(Struct):
@@ -178,6 +178,7 @@ _messages = msgspec.json.Decoder(_Messages, strict=False).decode
 _status = msgspec.json.Decoder(_Status, strict=False).decode
 _message = msgspec.json.Decoder(_Message, strict=False).decode
 _preference = msgspec.json.Decoder(_Preference, strict=False).decode
+_list = msgspec.json.Decoder(list[Raw] | None).decode
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -213,20 +214,33 @@ def _of_change(waba_id: str, time: str, raw: Raw) -> Iterator[Item]:
     except _NOT_READ as error:
         yield Oddity(f"a change cannot be read: {error}", bytes(raw))
         return
-    number = value.metadata.phone_number_id if value.metadata else None
-    origin = Origin(waba_id, None if number is None else str(number))
+    number = value.metadata.get("phone_number_id") if isinstance(value.metadata, dict) else None
+    origin = Origin(waba_id, str(number) if isinstance(number, str | int) else None)
     for kind, items, of in (
         ("status", value.statuses, _of_status),
         ("message", value.messages, _of_message),
         ("preference", value.user_preferences, _of_preference),
+        ("error", value.errors, _of_error),
     ):
-        for item in items or ():
-            try:
-                yield of(origin, item)
-            except _NOT_READ as error:
-                yield Oddity(f"a {kind} cannot be read: {error}", bytes(item))
-    for item in value.errors or ():
-        yield Oddity("an error of the app or the account", bytes(item))
+        yield from _of_items(kind, items, partial(of, origin))
+
+
+def _of_items(kind: str, raw: Raw, of: Callable[[Raw], Item]) -> Iterator[Item]:
+    """Each item of a list by itself; what is no list is odd, and costs no other list."""
+    try:
+        items = _list(raw) or ()
+    except _NOT_READ as error:
+        yield Oddity(f"a list of {kind} items cannot be read: {error}", bytes(raw))
+        return
+    for item in items:
+        try:
+            yield of(item)
+        except _NOT_READ as error:
+            yield Oddity(f"a {kind} cannot be read: {error}", bytes(item))
+
+
+def _of_error(_: Origin, raw: Raw) -> Oddity:
+    return Oddity("an error of the app or the account", bytes(raw))
 
 
 def _of_status(origin: Origin, raw: Raw) -> StatusUpdate:

@@ -77,9 +77,11 @@ _LOOK_EVERYWHERE = text("""
 """)
 
 _REWIND = text("""
-    /* broadcasts.rewind */
-    UPDATE whatsapp_broadcasts SET last_processed_recipient_id = 0, settled_through_id = 0
-     WHERE id = :broadcast_id AND run_epoch = :epoch
+    /* broadcasts.rewind   The cursor stays: what was claimed already is counted up to it. */
+    UPDATE whatsapp_broadcast_recipients r SET next_attempt_at = clock_timestamp()
+      FROM whatsapp_broadcasts b
+     WHERE b.id = :broadcast_id AND b.run_epoch = :epoch
+       AND r.broadcast_id = b.id AND r.status = 'queued' AND r.next_attempt_at IS NULL
 """)
 
 
@@ -209,7 +211,7 @@ async def try_again(connection: AsyncConnection, broadcast_id: int, *, by: Actor
 
 
 async def rewind(connection: AsyncConnection, broadcast_id: int, epoch: int) -> None:
-    """Put the cursor back to the start: whoever is still `queued` is found again, and nobody else is.
+    """Let whoever is still `queued` behind the cursor be found again, as one who waits for another attempt.
 
     Whoever is `sending` although the run holds nobody is `unknown`; here alone the whole audience is looked through.
     """

@@ -10,13 +10,15 @@ from typing import Final
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.domain.errors import BadInput
+from server.domain.errors import BadInput, DatabaseAway
 from server.models import Channel
 from server.secrets import Vault
 
 KEPT_SECONDS: Final = 10.0
 # Whoever knocks with wrong signatures must not have the table read for every knock.
 NOT_AGAIN_SECONDS: Final = 0.5
+# How long whoever asks waits for a database that hangs.
+READ_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class ChannelDirectory:
         self._clock = clock
         self._channels: dict[int, Known] = {}
         self._read_at = float("-inf")
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     async def signer(self, ids: Iterable[str], proves: Callable[[str], bool]) -> Known | None:
         """The first number that one of these ids names and whose app secret proves the body; None where none does."""
@@ -83,14 +85,30 @@ class ChannelDirectory:
         return [other for other in channels if known is not None and other.app_secret == known.app_secret]
 
     async def _within(self, seconds: float) -> Collection[Known]:
-        """The numbers as they stood at most so many seconds ago."""
+        """The numbers as they stood at most so many seconds ago. Raises `DatabaseAway` where the database hangs."""
         if self._clock() - self._read_at > seconds:
-            async with self._reading:
-                if self._clock() - self._read_at > seconds:
-                    async with self._engine.connect() as connection:
-                        self._channels = {known.channel_id: known for known in await load(connection, self._vault)}
-                    self._read_at = self._clock()
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read())
+                self._reading.add_done_callback(_has_ended)
+            # One reads for all who ask, and goes on when those have given up: it is the first to know when the
+            # database is back.
+            reading = self._reading
+            done, _ = await asyncio.wait({reading}, timeout=READ_SECONDS)
+            if not done:
+                raise DatabaseAway("The database does not answer: it took too long to tell whose webhook it is.")
+            reading.result()
         return self._channels.values()
+
+    async def _read(self) -> None:
+        async with self._engine.connect() as connection:
+            self._channels = {known.channel_id: known for known in await load(connection, self._vault)}
+        self._read_at = self._clock()
+
+
+def _has_ended(reading: "asyncio.Task[None]") -> None:
+    """Look at its error, so that asyncio does not complain where nobody waits for it any more."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 def _first(channels: Iterable[Known], wanted: set[str], proves: Callable[[str], bool]) -> Known | None:

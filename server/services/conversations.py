@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.phones import ways_of_writing
+
 OUT: Final = "out"
 IN: Final = "in"
 
@@ -24,7 +26,7 @@ _MESSAGES = text("""
              WHERE b.business_id = :business_id AND coalesce(r.sent_at, r.failed_at, r.claimed_at) IS NOT NULL
             UNION ALL
             SELECT 'in', i.id, i.at, i.broadcast_id, 'received', i.message_id, i.kind, i.body, NULL, NULL, NULL, NULL
-              FROM inbound_messages i WHERE i.business_id = :business_id AND i.phone = :phone
+              FROM inbound_messages i WHERE i.business_id = :business_id AND i.phone = ANY(:written)
             UNION ALL
             SELECT 'out', w.id, w.claimed_at, NULL, w.status, w.message_id, 'text', w.body, w.error_code,
                    w.error_message, NULL, NULL
@@ -60,7 +62,8 @@ async def messages(
 ) -> list[dict[str, Any]]:
     """At most `limit` messages to and from a person, the newest first."""
     place = before._asdict() if before is not None else {"at": None, "direction": None, "id": None}
-    values = {"business_id": business_id, "phone": phone, "limit": limit, **place}
+    written = list(ways_of_writing(phone))  # WhatsApp may call the sender by the other way
+    values = {"business_id": business_id, "phone": phone, "written": written, "limit": limit, **place}
     return [dict(row) for row in (await connection.execute(_MESSAGES, values)).mappings()]
 
 

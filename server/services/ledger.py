@@ -21,6 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.errors import RunLost
 from server.domain.states import RecipientStatus
 
+# Why somebody whom a retry has not sent to is skipped there.
+GOT_IT: Final = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
+
 CLAIM: Final = """
     /* ledger.claim
        Why:  the row says `sending` before a request can leave, so that a crash can lose track of nobody.
@@ -61,6 +64,36 @@ CLAIM: Final = """
                             ORDER BY c.id)
               FROM claimed c)::text
       FROM run
+"""
+
+SPARE_DUE: Final = """
+    /* ledger.spare_due
+       Why:  somebody whom a retry was sending to when the broadcast that it tries again turned out to have reached them
+             could not be called back; if they were put off after all, they are taken out before they are claimed again.
+       Cost: only in retries: those who are due, by the small partial index, and one look-up each in the few broadcasts
+             before. Before the claim and not within it: the claim's look would be as old as its wait for the row.
+       Lock: the broadcast, then the recipients. */
+    WITH RECURSIVE earlier AS (
+        SELECT retry_of AS id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND retry_of IS NOT NULL
+         UNION
+        SELECT b.retry_of FROM earlier JOIN whatsapp_broadcasts b ON b.id = earlier.id WHERE b.retry_of IS NOT NULL
+    ), run AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), spared AS (
+        UPDATE whatsapp_broadcast_recipients r
+           SET status = 'skipped', next_attempt_at = NULL, error_message = %(why)s
+          FROM run
+         WHERE r.broadcast_id = run.id AND r.status = 'queued' AND r.next_attempt_at <= clock_timestamp()
+           AND EXISTS (SELECT FROM earlier JOIN whatsapp_broadcast_recipients before
+                           ON before.broadcast_id = earlier.id AND before.phone = r.phone
+                        WHERE before.status IN ('sent', 'delivered', 'read') OR before.delivered_at IS NOT NULL)
+        RETURNING 1
+    )
+    UPDATE whatsapp_broadcasts b
+       SET skipped_count = b.skipped_count + (SELECT count(*) FROM spared),
+           processed_count = b.processed_count + (SELECT count(*) FROM spared)
+      FROM run WHERE b.id = run.id AND EXISTS (SELECT FROM spared)
+    RETURNING b.id
 """
 
 RECORD: Final = """
@@ -328,6 +361,7 @@ class RunKey(NamedTuple):
     broadcast_id: int
     business_id: int
     epoch: int
+    is_retry: bool = False
 
 
 class Claimed(Struct, frozen=True, gc=False, array_like=True):
@@ -426,6 +460,8 @@ class Ledger:
 
     async def claim(self, wanted: int) -> list[Claimed] | None:
         """Take at most `wanted` recipients for sending. None: a person stopped the broadcast, or the run is lost."""
+        if self._run["is_retry"]:
+            await self.ask(SPARE_DUE, why=GOT_IT)
         rows = await self.ask(CLAIM, wanted=wanted)
         if not rows:
             return None

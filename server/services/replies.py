@@ -4,16 +4,19 @@ A reply quotes the message it answers (its context), or else belongs to the late
 hours. Each person is counted once a broadcast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.phones import ways_of_writing
 from server.domain.wishes import Wish, wish_of, wish_of_payload
 from server.providers.webhooks import PersonWrote
+from server.services import statuses
 from server.services.consents import WishTold
+from server.services.statuses import Place
 
 REPLY_WITHIN_HOURS: Final = 72
 _LONGEST_QUOTE: Final = 100
@@ -26,11 +29,17 @@ _BY_CONTEXT = text("""
      WHERE s.message_id = :answers AND r.business_id = :business_id LIMIT 1
 """)
 
+_AT_PLACE = text("""
+    /* replies.at_place */
+    SELECT broadcast_id, id AS recipient_id, phone FROM whatsapp_broadcast_recipients
+     WHERE broadcast_id = :broadcast_id AND id = :recipient_id AND business_id = :business_id
+""")
+
 _LATEST = text("""
     /* replies.latest   Cost: one look-up for each broadcast of the business that ran within the time. */
     SELECT r.broadcast_id, r.id AS recipient_id, r.phone
       FROM whatsapp_broadcasts b
-      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = b.id AND r.phone = :phone
+      JOIN whatsapp_broadcast_recipients r ON r.broadcast_id = b.id AND r.phone = ANY(:phones)
      WHERE b.business_id = :business_id AND b.started_at IS NOT NULL
        AND coalesce(b.completed_at, 'infinity') > CAST(:at AS timestamptz) - :hours * interval '1 hour'
        AND r.sent_at BETWEEN CAST(:at AS timestamptz) - :hours * interval '1 hour'
@@ -91,13 +100,16 @@ async def words_of(connection: AsyncConnection, business_id: int) -> Words:
     return Words([str(word) for word in row.stop_words], [str(word) for word in row.start_words])
 
 
-async def link(connection: AsyncConnection, written: Written) -> Answered | None:
-    """Which recipient it comes from: by the message it quotes, else by the latest one to that phone."""
+async def link(connection: AsyncConnection, written: Written, told: Mapping[str, Place]) -> Answered | None:
+    """Which recipient it comes from: by the message it quotes, else by the latest one to that line.
+
+    told: where messages belong by statuses that are applied in the same transaction.
+    """
     message = written.message
     values: dict[str, Any] = {
         "business_id": written.business_id,
         "answers": message.answers,
-        "phone": message.phone,
+        "phones": list(ways_of_writing(message.phone)) if message.phone is not None else [],
         "at": message.at,
         "hours": REPLY_WITHIN_HOURS,
     }
@@ -105,6 +117,14 @@ async def link(connection: AsyncConnection, written: Written) -> Answered | None
         row = (await connection.execute(_BY_CONTEXT, values)).one_or_none()
         if row is not None:
             return Answered(*row)
+        place = told.get(message.answers)
+        if place is None and message.phone is None and await _asks_for_something(connection, written):
+            # Nothing else says whose wish it is, and another process may hold all that was told of the message.
+            place = await statuses.search(connection, written.channel_id, message.answers)
+        if place is not None:
+            row = (await connection.execute(_AT_PLACE, {**values, **place._asdict()})).one_or_none()
+            if row is not None:
+                return Answered(*row)
     if message.phone is None:
         return None
     row = (await connection.execute(_LATEST, values)).one_or_none()
@@ -135,16 +155,30 @@ async def keep(connection: AsyncConnection, written: Written, answered: Answered
 
 
 def wish_in(written: Written, answered: Answered | None, words: Words) -> list[WishTold]:
-    """What the person wants, for each way in which we know their phone; nothing where it is no wish."""
+    """What the person wants, for each way of writing their phone and the one we sent to; nothing where it is no wish.
+
+    Both ways, whether or not they were sent to: the next list may have the other one.
+    """
     message = written.message
-    wish: Wish | None = wish_of_payload(message.payload) if message.payload else None
-    said = f'tapped "{_short(message.text or message.payload)}"'
-    if wish is None and message.text:
-        wish, said = wish_of(message.text, words.stop, words.start), f'wrote "{_short(message.text)}"'
+    wish, said = _wish_of(message, words)
     if wish is None:
         return []
-    phones = dict.fromkeys(phone for phone in (message.phone, answered and answered.phone) if phone)
+    known = (message.phone, answered and answered.phone)
+    phones = dict.fromkeys(way for phone in known if phone for way in ways_of_writing(phone))
     return [WishTold(written.business_id, phone, wish, said, message.at, message.message_id) for phone in phones]
+
+
+async def _asks_for_something(connection: AsyncConnection, written: Written) -> bool:
+    wish, _ = _wish_of(written.message, await words_of(connection, written.business_id))
+    return wish is not None
+
+
+def _wish_of(message: PersonWrote, words: Words) -> tuple[Wish | None, str]:
+    """The wish in a message, and how it was told."""
+    wish: Wish | None = wish_of_payload(message.payload) if message.payload else None
+    if wish is None and message.text:
+        return wish_of(message.text, words.stop, words.start), f'wrote "{_short(message.text)}"'
+    return wish, f'tapped "{_short(message.text or message.payload)}"'
 
 
 def _short(words: str | None) -> str:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.states import FINAL, LIVE, Act, Actor, BroadcastStatus
 from server.services.events import add_act
+from server.services.ledger import GOT_IT
 
 MAY_BE_RETRIED = ("failed", "unknown")
 # An unknown one of a broadcast that settles may be sent to again.
@@ -91,7 +92,8 @@ _LOCK = text("""
 _SPARE = text("""
     /* retries.spare
        Why:  who waits is skipped; who is unknown there must not be sent to again, and counts as failed until a report
-             tells. Who is being sent to just now cannot be called back.
+             tells. Who is being sent to just now cannot be called back; if they are put off, `ledger.spare_due` finds
+             them.
        Lock: its recipients; the retry is locked already. */
     WITH found AS (
         SELECT r.id, r.status
@@ -116,7 +118,6 @@ _SPARE = text("""
            unknown_count = b.unknown_count - t.failed, processed_count = b.processed_count + t.skipped + t.failed
       FROM tally t WHERE b.id = :retry_id AND t.skipped + t.failed > 0
 """)
-GOT_IT = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
 
 
 async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: Sequence[int]) -> None:

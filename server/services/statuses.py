@@ -218,6 +218,13 @@ async def place(connection: AsyncConnection, heard: Sequence[Heard]) -> dict[int
     return places
 
 
+async def search(connection: AsyncConnection, channel_id: int, message_id: str) -> Place | None:
+    """Whom a message of the channel went to, of which no status is known yet. It costs a look through all rows."""
+    values = {"channel_ids": [channel_id], "message_ids": [message_id]}
+    row = next(iter(await ledger.within(connection, _SEARCH, values)), None)
+    return None if row is None else Place(row[1], row[2])
+
+
 def _is_failure(heard: Heard) -> bool:
     return heard.update.word == "failed"
 

@@ -30,8 +30,7 @@ _DUE = text("""
 _LOOK = """
     SELECT b.status, b.cancel_requested, u.unknown_policy,
            extract(epoch FROM clock_timestamp() - c.last_status_at)::float8 AS since_last_status,
-           EXISTS (SELECT FROM webhook_inbox
-                    WHERE received_at < clock_timestamp() - interval '2 seconds') AS is_behind
+           clarion_inbox_is_behind() AS is_behind  -- of all businesses: two may share one app secret
       FROM whatsapp_broadcasts b JOIN businesses u ON u.id = b.business_id
       LEFT JOIN channels c ON c.id = b.channel_id
      WHERE b.id = :broadcast_id

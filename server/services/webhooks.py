@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import ClarionError
+from server.domain.phones import ways_of_writing
 from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
@@ -142,7 +143,8 @@ class WebhookDesk:
             return
         news = await self._read(bodies)
         places = await statuses.place(connection, news.heard)
-        answered = [await replies.link(connection, written) for written in news.written]
+        told = {news.heard[position].update.message_id: place for position, place in places.items()}
+        answered = [await replies.link(connection, written, told) for written in news.written]
         wishes = await _wishes(connection, news, answered)
         named = {place.broadcast_id for place in places.values()}
         named |= {found.broadcast_id for found in answered if found is not None}
@@ -164,8 +166,8 @@ class WebhookDesk:
             source = "stopped marketing messages in WhatsApp"
             wish = WishTold(stopped.business_id, stopped.phone, Wish.STOP, source, stopped.at, stopped.message_id)
             await consents.tell(connection, wish)
-        for told in news.account:
-            await account_updates.carry_out(connection, told)
+        for news_of_account in news.account:
+            await account_updates.carry_out(connection, news_of_account)
         for body, oddity in news.odd:
             await _put_aside(connection, body, oddity)
         if news.heard:
@@ -246,7 +248,9 @@ async def _wishes(connection: AsyncConnection, news: _News, answered: Sequence[A
         wish = _WISHES[said.value]
         if said.phone is not None:
             source = "used WhatsApp's switch for marketing messages"
-            wishes.append(WishTold(known.business_id, said.phone, wish, source, said.at))
+            wishes += [
+                WishTold(known.business_id, phone, wish, source, said.at) for phone in ways_of_writing(said.phone)
+            ]
     # In one order everywhere, so that two who apply do not wait for each other's people.
     return sorted(wishes, key=lambda wish: (wish.business_id, wish.phone, wish.at))
 

@@ -147,7 +147,7 @@ async def _serve(settings: SimulatorSettings) -> None:
     except OSError as error:
         # The loop wraps the system's words in its own; those of a host name that is not found have no errno.
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or error
-        raise CannotStart(f"cannot listen on {settings.host} port {settings.port}: {why}") from error
+        raise CannotStart(f"cannot listen on {settings.host} port {settings.port}: {why}.") from error
     port = server.sockets[0].getsockname()[1]
     simulator.address = f"http://{settings.host}:{port}"
     sys.stdout.write(f"simulator listening on {simulator.address}\n")

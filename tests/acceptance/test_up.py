@@ -180,6 +180,15 @@ def test_the_simulators_books_are_where_it_says(folder: Clarion) -> None:
         up.end(signal.SIGINT)
 
 
+@pytest.mark.parametrize("part", ["web", "simulator"])
+def test_a_part_whose_port_is_taken_says_so_in_one_line(folder: Clarion, part: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = folder.run(part, "--port", str(port))
+    assert (done.code, done.stdout) == (1, "")
+    assert done.stderr.lower() == f"error: cannot listen on 127.0.0.1 port {port}: address already in use.\n"
+
+
 def test_a_port_that_is_taken_is_said_in_one_line(folder: Clarion) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

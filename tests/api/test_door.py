@@ -1,14 +1,16 @@
 """What holds for every request, whatever it asks for: errors are problems, bodies are bounded, clients may be slow."""
 
 import asyncio
+import gc
 import json
 
 import pytest
 from fastapi import FastAPI, Request
 from starlette.types import Message, Scope
 
-from server import problems
-from server.app import _Door
+from server import problems, routes_webhooks
+from server.app import _Door, create_app
+from server.config import Settings
 from tests.api.conftest import Api
 
 PROBLEM = "application/problem+json"
@@ -64,3 +66,14 @@ async def test_a_body_that_stops_coming_is_given_up() -> None:
     assert said[0]["status"] == 408
     assert (b"connection", b"close") in said[0]["headers"]
     assert json.loads(said[1]["body"])["detail"] == "The body stopped coming."
+
+
+async def test_the_busiest_door_is_tried_first_and_what_stays_is_no_garbage(database_url: str, redis_url: str) -> None:
+    """Both cost every webhook: a look at each other route, and a look through everything that was ever imported."""
+    there = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "secret_key": "a key of the tests"}
+    app = create_app(Settings.model_validate(there))
+    assert [getattr(route, "path", "") for route in app.router.routes[:2]] == [routes_webhooks.PATH] * 2
+    frozen = gc.get_freeze_count()
+    async with app.router.lifespan_context(app):
+        assert gc.get_freeze_count() > frozen
+    assert gc.get_freeze_count() == 0

@@ -1,34 +1,11 @@
 """The webhook's door: who may come in, what is kept, and that a 200 means committed."""
 
-import psycopg
 import pytest
 
-from tests.api.conftest import Answer, Api
-from tests.support.builders import PHONE_NUMBER_ID
+from tests.api.conftest import Api
+from tests.api.line import PATH, Line
 from tests.support.engine import Engine, until
-from tests.support.webhooks import a_body, a_status, a_text, signed
-
-PATH = "/webhooks/whatsapp"
-
-
-class Line:
-    """WhatsApp's side of the door, for one business's number."""
-
-    def __init__(self, api: Api, database_url: str) -> None:
-        self.api = api
-        self.number = f"{PHONE_NUMBER_ID}{api.business_id}"
-        self._database_url = database_url
-
-    def post(self, body: object, *, secret: str = "secret", **headers: str) -> Answer:
-        raw, proof = signed(body, secret)
-        found = {name.replace("-", "_"): value for name, value in proof.items()} | headers
-        return self.api.call("POST", PATH, raw, **found)
-
-    def count(self, table: str) -> int:
-        with psycopg.connect(self._database_url) as connection:
-            row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a name of the test's own
-        assert row is not None
-        return int(row[0])
+from tests.support.webhooks import a_body, a_status, a_text
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.domain import phones
-from server.domain.phones import is_country, normalise
+from server.domain.phones import is_country, normalise, ways_of_writing
 
 COUNTRIES = sorted(phonenumbers.SUPPORTED_REGIONS)
 
@@ -102,3 +102,41 @@ def test_countries_are_two_capital_letters() -> None:
     assert is_country("IL")
     assert not is_country("il")
     assert not is_country("XX")
+
+
+@st.composite
+def lines_in_two_ways(draw: st.DrawFn) -> tuple[str, str]:
+    """A line of Brazil, Mexico or Argentina without and with the digit that is written or not."""
+    digits = draw(st.text("0123456789", min_size=10, max_size=10))
+    country = draw(st.sampled_from(["BR", "MX", "AR"]))
+    if country == "BR":
+        town = draw(st.text("123456789", min_size=2, max_size=2))
+        line = draw(st.sampled_from("6789")) + digits[:7]
+        return f"+55{town}{line}", f"+55{town}9{line}"
+    if country == "MX":
+        line = draw(st.sampled_from("23456789")) + digits[:9]
+        return f"+52{line}", f"+521{line}"
+    line = draw(st.sampled_from("123")) + digits[:9]
+    return f"+54{line}", f"+549{line}"
+
+
+@given(lines_in_two_ways())
+def test_each_of_two_ways_of_writing_leads_to_the_other(line: tuple[str, str]) -> None:
+    short, long = line
+    assert ways_of_writing(short) == (short, long)
+    assert ways_of_writing(long) == (long, short)
+
+
+@given(st.from_regex(r"\+[1-9][0-9]{7,14}", fullmatch=True))
+def test_a_number_leads_to_one_other_at_most_and_back(phone: str) -> None:
+    ways = ways_of_writing(phone)
+    assert ways[0] == phone
+    assert len(set(ways)) == len(ways) <= 2
+    assert all(set(ways_of_writing(way)) == set(ways) for way in ways)
+    if phone[1:3] not in ("52", "54", "55"):
+        assert ways == (phone,)
+
+
+@pytest.mark.parametrize("phone", ["+553123456789", "+5531923456789", "+540123456789", "+521112345678", "+15551234567"])
+def test_what_may_be_two_people_leads_to_nobody_else(phone: str) -> None:
+    assert ways_of_writing(phone) == (phone,)

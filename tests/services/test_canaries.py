@@ -16,7 +16,7 @@ from server.services.broadcasts import Why
 from server.services.canaries import Allowance
 from server.services.messaging_limits import Room
 from server.services.runs import LIMIT_REACHED
-from tests.support.builders import WABA_ID, Made, a_broadcast
+from tests.support.builders import WABA_ID, Made, a_broadcast, a_run
 
 BOUNDS = {"failed_percent": 5, "opted_out_percent": 2, "wait_minutes": 15}
 POLICY = steward.Policy(unknown_grace_seconds=900, unknown_max_wait_seconds=21_600, max_attempts=5)
@@ -203,3 +203,13 @@ async def test_a_canary_that_was_stopped_stays_so_whatever_whatsapp_says(engine:
         await account_updates.hold(connection, [broadcast.id], Why(PauseReason.QUALITY, "restricted", soon))
     row = await row_of(engine, broadcast)
     assert (row.pause_reason, row.resume_at) == ("canary", None)
+
+
+async def test_who_is_found_again_behind_the_cursor_makes_no_room_for_a_second_canary(engine: AsyncEngine) -> None:
+    broadcast = await a_broadcast(engine, recipients=400, canary=BOUNDS)
+    await let(engine, SENT, 50)
+    await let(engine, CURSOR, 50)
+    run = await a_run(engine, broadcast)
+    async with engine.begin() as connection:
+        await broadcasts.rewind(connection, broadcast.id, run.epoch)
+    assert (await allowed(engine, broadcast)).people_left == 0

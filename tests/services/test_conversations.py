@@ -19,7 +19,7 @@ PEOPLE = 2_000
 @pytest.mark.parametrize(
     ("statement", "values"),
     [
-        (conversations._MESSAGES, {"at": None, "direction": None, "id": None}),
+        (conversations._MESSAGES, {"at": None, "direction": None, "id": None, "written": ["+972500000007"]}),
         (conversations._ACROSS, {"before_id": None}),
     ],
     ids=["messages", "across"],

@@ -37,10 +37,11 @@ HALF_WAIT = """
         (ledger.RECORD, {**RUN, **NOBODY}),
         (ledger.TAKE_OVER, {**RUN, "why": "test"}),
         (ledger.HAND_BACK_STRAYS, {**RUN, "held": [1]}),
+        (ledger.SPARE_DUE, {**RUN, "why": "test"}),
         (ledger.IN_FLIGHT, {}),
         (ledger.NEXT_ATTEMPT, {}),
     ],
-    ids=["claim", "record", "take_over", "hand_back_strays", "in_flight", "next_attempt"],
+    ids=["claim", "record", "take_over", "hand_back_strays", "spare_due", "in_flight", "next_attempt"],
 )
 async def test_a_hot_statement_never_scans_the_audience(
     engine: AsyncEngine, database_url: str, statement: str, values: Mapping[str, Any], half_wait: bool

@@ -11,11 +11,11 @@ from server.database import plain_connection
 from server.domain.errors import BadInput, StateDoesNotAllow
 from server.services import broadcast_json, recipients, retries, suppressions
 from server.services.channel_directory import ChannelDirectory
-from server.services.ledger import Ledger
+from server.services.ledger import Ledger, Pace
 from server.services.webhooks import WebhookDesk
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import PHONE_NUMBER_ID, VAULT, Made, a_broadcast, a_run
-from tests.support.sending import set_status
+from tests.support.sending import PUT_OFF, result_of, set_status
 from tests.support.webhooks import a_body, a_failure, a_status
 
 _SET = text("""
@@ -237,3 +237,28 @@ async def test_who_is_put_off_in_a_retry_at_this_moment_is_spared_too(engine: As
         assert not hearing.done()
     await hearing
     assert await people_of(engine, first) == {2: "skipped"}
+
+
+@pytest.mark.parametrize("before", ["the record", "the look"])
+async def test_who_was_sent_to_at_that_moment_and_is_then_put_off_is_not_sent_to_again(
+    engine: AsyncEngine, database_url: str, before: str
+) -> None:
+    """WhatsApp refuses the retry's message for now, and reports at the same time that the first one got there."""
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id)
+    run = (await a_run(engine, Made(first, broadcast.business_id)))._replace(is_retry=True)
+    async with await plain_connection(database_url) as connection:
+        ledger = Ledger(connection, run)
+        (one,) = await ledger.claim(1) or []
+        if before == "the record":
+            await hear(engine, broadcast, "sent", 2)
+            await ledger.record([result_of(one, PUT_OFF)], Pace(1.0, "nothing"), one.id)
+        else:
+            async with engine.begin() as hearing:  # as two transactions that do not see each other would leave it
+                values = {"broadcast_id": broadcast.id, "row": 2, "status": "delivered", "was_unknown": False}
+                await hearing.execute(_SET, values)
+            await ledger.record([result_of(one, PUT_OFF)], Pace(1.0, "nothing"), one.id)
+        assert await ledger.claim(1) == []
+        assert not await ledger.is_anybody_left()
+    assert await people_of(engine, first) == {2: "skipped"}
+    assert assert_counters_equal_rows(database_url, first).row["processed_count"] == 1

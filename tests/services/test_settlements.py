@@ -8,8 +8,9 @@ from server.domain.errors import NotFound, NotNow, StateDoesNotAllow
 from server.domain.states import Actor, Move
 from server.services import broadcasts, recipients, retries, settlements, suppressions, unknowns
 from server.services.settlements import Settlement
+from server.tenancy import BusinessEngine, Connects
 from tests.support.books import assert_counters_equal_rows
-from tests.support.builders import Made, a_broadcast, a_run, run_out_of_lease
+from tests.support.builders import Made, a_broadcast, a_business, a_run, run_out_of_lease
 from tests.support.sending import ACCEPTED, UNKNOWN, go_through, set_status
 
 PATIENCE = unknowns.Patience(grace_seconds=900, max_wait_seconds=21_600, max_attempts=5)
@@ -27,7 +28,7 @@ async def a_settling_broadcast(engine: AsyncEngine, database_url: str) -> Made:
     return broadcast
 
 
-async def settle(engine: AsyncEngine, broadcast: Made, recipient_id: int, settlement: Settlement) -> None:
+async def settle(engine: Connects, broadcast: Made, recipient_id: int, settlement: Settlement) -> None:
     """What a person does."""
     async with engine.begin() as connection:
         await settlements.settle(connection, broadcast.id, recipient_id, settlement)
@@ -157,3 +158,22 @@ async def test_an_unknown_is_shown_with_its_age_its_deadline_and_the_evidence(
         assert "never accepted it" in shown["evidence"]
         assert 1_200 <= shown["age_seconds"] < PATIENCE.max_wait_seconds
         assert await unknowns.page(connection, broadcast.id, PATIENCE, after_id=FIRST, limit=10) == []
+
+
+async def test_a_webhook_that_waits_under_another_businesss_number_may_tell_as_well(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """Two businesses may share one app of Meta's, and with it the secret that says whose webhook it is."""
+    broadcast = await a_settling_broadcast(engine, database_url)
+    other = await a_business(engine, "Other")
+    async with engine.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO webhook_inbox (channel_id, body, received_at) VALUES (:id, '', now() - interval '9 s')"),
+            {"id": other.channel_id},
+        )
+    theirs = BusinessEngine(engine, broadcast.business_id)
+    with pytest.raises(NotNow, match="Webhooks are waiting"):
+        await settle(theirs, broadcast, FIRST, Settlement.RESEND)
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM webhook_inbox"))
+    await settle(theirs, broadcast, FIRST, Settlement.RESEND)

@@ -14,10 +14,10 @@ from server.domain.errors import BadInput
 from server.providers.whatsapp import WhatsAppClient
 from server.services import businesses, wish_replies
 from tests.providers.servers import Connection, serving
-from tests.services.test_webhooks import World, a_world
 from tests.support.builders import VAULT
 from tests.support.simulator import Simulator
 from tests.support.webhooks import NOON, a_body, a_failure, a_text
+from tests.support.world import World, a_world
 
 STOPPED, STARTED = "You will get no more messages from us.", "Welcome back."
 PHONE = "+972500000001"

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from server.cli.parts import simulator as command
+from server.cli.simulator import HELP
 from server.simulator.control_life import Choosing, Tapping, WebhookOrder, Writing
 from server.simulator.faults import faults_from_text
 from server.simulator.limit_options import Limits, limits_from_text
@@ -18,7 +18,6 @@ from server.simulator.world import WorldChange
 from tests.support.simulator import REPOSITORY
 
 DOCUMENT = Path(REPOSITORY, "docs", "simulator.md").read_text()
-HELP = command.__doc__ or ""
 READERS: dict[str, Callable[[str], msgspec.Struct]] = {
     "--webhooks": manners_from_text,
     "--habits": shares_from_text,

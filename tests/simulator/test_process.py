@@ -56,7 +56,7 @@ def test_ctrl_c_or_the_end_of_its_parent_ends_it(ending: signal.Signals | None) 
 
 def test_a_port_that_is_taken_is_said_in_one_line(shared: Simulator) -> None:
     code, words = why_it_does_not_start(port=shared.port)
-    assert (code, words) == (1, f"cannot listen on 127.0.0.1 port {shared.port}: Address already in use\n")
+    assert (code, words) == (1, f"cannot listen on 127.0.0.1 port {shared.port}: Address already in use.\n")
 
 
 @pytest.mark.parametrize(
