@@ -30,6 +30,7 @@ from server import (
     routes_tests,
     routes_truth,
     routes_webhooks,
+    routes_webhooks_out,
     routes_whatsapp,
 )
 from server.addresses import addresses, vault
@@ -70,6 +71,7 @@ _ROUTERS: Final = (
     (routes_segments.audiences, KeyScope.READ, KeyScope.SEND),
     (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_templates.router, KeyScope.READ, KeyScope.SEND),
+    (routes_webhooks_out.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
 )
 _HEADERS: Final = {

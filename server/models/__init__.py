@@ -23,6 +23,7 @@ from server.models.webhooks import (
     WebhookBody,
     WebhookOddity,
 )
+from server.models.webhooks_out import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AccountUpdate",
@@ -45,6 +46,8 @@ __all__ = [
     "TestMessage",
     "User",
     "WebhookBody",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WebhookOddity",
     "WhatsAppBroadcast",
     "WhatsAppBroadcastRecipient",
