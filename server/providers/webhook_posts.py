@@ -21,7 +21,7 @@ from pyreqwest.http import Url
 from pyreqwest.response import Response
 from standardwebhooks import Webhook
 
-from server.providers.public_hosts import is_public
+from server.providers.public_hosts import LookUp, is_public
 
 MOST_BYTES_KEPT: Final = 1024
 # A connection is kept no longer than what a name stands for may be believed.
@@ -89,12 +89,16 @@ def may_be_asked(url: str, *, allow_private: bool) -> str | None:
 
 
 class Postman:
-    """Posts events. Its connections to one URL are kept for some seconds; everything closes with the block."""
+    """Posts events. Its connections to one URL are kept for some seconds; everything closes with the block.
 
-    def __init__(self, *, timeout_seconds: float, allow_private: bool) -> None:
+    timeout_seconds: for a name, a connection and an answer together. look_up: None for the system's, in threads.
+    """
+
+    def __init__(self, *, timeout_seconds: float, allow_private: bool, look_up: LookUp | None = None) -> None:
         self._timeout_seconds = timeout_seconds
         self._allow_private = allow_private
         self._may_reach: Callable[[str], bool] = (lambda _: True) if allow_private else is_public
+        self._look_up = look_up or self._look_up_apart
         self._clients: dict[str, tuple[Client, float]] = {}
         self._being_made: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         # Names are looked up in threads of our own: a name server that hangs holds up its own names and no others.
@@ -159,7 +163,7 @@ class Postman:
         self._clients[url] = made, now + CONNECTION_SECONDS
         return made
 
-    async def _look_up(self, host: str, port: int) -> list[str]:
+    async def _look_up_apart(self, host: str, port: int) -> list[str]:
         """The addresses of a host, those of IPv4 first. Raises OSError or UnicodeError where it has none."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads, _addresses_of, host, port)
