@@ -22,7 +22,7 @@ from server.logs import Event, get_logger
 from server.providers.webhook_posts import Heard, Post, Postman
 from server.secrets import Vault
 from server.services import deliveries
-from server.services.deliveries import LEASE_SECONDS, Receiver, Result, Taken, body_of, instant
+from server.services.deliveries import Receiver, Result, Taken, body_of, instant
 
 # One run ends after so long; what is left is the next one's.
 RUN_SECONDS: Final = 30.0
@@ -32,6 +32,8 @@ AT_ONCE_FOR_ONE: Final = 16
 # Connections in all: to endpoints that take what they get, and to those that fail, so that these hold up none of those.
 AT_ONCE: Final = 256
 FAILING_AT_ONCE: Final = 64
+# A lease is as long as a batch can take, and so much more. A worker that slept longer begins nothing of it any more.
+LEASE_MARGIN_SECONDS: Final = 20.0
 # What is on its way when a stop is asked for has so long to be answered.
 LAST_WORDS_SECONDS: Final = 3.0
 CUT_OFF: Final = "Clarion was stopped before the answer came"
@@ -66,6 +68,7 @@ class Courier:
         self._vault = vault
         self._postman = postman
         self._timeout_seconds = timeout_seconds
+        self._lease_seconds = BATCH / AT_ONCE_FOR_ONE * timeout_seconds + LEASE_MARGIN_SECONDS
         self.done = Delivered()
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._failing_at_once = asyncio.Semaphore(FAILING_AT_ONCE)
@@ -109,7 +112,7 @@ class Courier:
                 if receiver is None:
                     return
                 is_failing = receiver.failing_seconds is not None
-                taken = await deliveries.take(connection, endpoint_id, 1 if is_failing else BATCH)
+                taken = await deliveries.take(connection, endpoint_id, 1 if is_failing else BATCH, self._lease_seconds)
             if not taken:
                 return
             batch = await self._post_all(receiver, taken, leased_at)
@@ -145,7 +148,7 @@ class Courier:
 
     def _is_late(self, leased_at: float) -> bool:
         """Whether the lease may be over before the answer is there."""
-        return asyncio.get_running_loop().time() - leased_at > LEASE_SECONDS - 2 * self._timeout_seconds
+        return asyncio.get_running_loop().time() - leased_at > self._lease_seconds - self._timeout_seconds
 
     async def _post(self, receiver: Receiver, one: Taken) -> Heard | None:
         """Post once; None where it was cut off."""

@@ -18,8 +18,6 @@ from server.models import WebhookDelivery
 from server.secrets import Vault
 from server.services import webhook_endpoints
 
-# Longer than the attempts of one batch take. A worker that sleeps longer than this sends nothing of it any more.
-LEASE_SECONDS: Final = 60
 # Delivered or not, an event is forgotten after so long.
 RETENTION_DAYS: Final = 7
 ATTEMPTS_KEPT: Final = 50
@@ -163,9 +161,9 @@ async def receiver(connection: AsyncConnection, vault: Vault, endpoint_id: int) 
     return Receiver(row.id, row.business_id, row.url, secrets, row.failing_seconds)
 
 
-async def take(connection: AsyncConnection, endpoint_id: int, most: int) -> list[Taken]:
-    """Take what is due for an endpoint under a lease, the longest due first, at most so many."""
-    values = {"endpoint_id": endpoint_id, "most": most, "seconds": LEASE_SECONDS}
+async def take(connection: AsyncConnection, endpoint_id: int, most: int, seconds: float) -> list[Taken]:
+    """Take what is due for an endpoint under a lease of so many seconds, the longest due first, at most so many."""
+    values = {"endpoint_id": endpoint_id, "most": most, "seconds": seconds}
     return sorted((Taken(*row) for row in await connection.execute(_TAKE, values)), key=lambda taken: taken.id)
 
 

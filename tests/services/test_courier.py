@@ -214,7 +214,7 @@ async def test_what_somebody_took_and_never_brought_comes_back_and_their_late_wo
     made = await an_endpoint(engine, tenant.business_id, hooks.url())
     await happen(engine, tenant)
     async with engine.begin() as connection:
-        (taken,) = await deliveries.take(connection, made.id, 10)
+        (taken,) = await deliveries.take(connection, made.id, 10, 60)
     await deliver(engine)
     assert hooks.told == []  # the lease holds
     await change(engine, "webhook_deliveries", "leased_until", "now()")
