@@ -8,7 +8,7 @@ from importlib.metadata import version
 import typer
 from typer.exceptions import TyperException
 
-from server.cli import broadcasts, checks, contacts, parts, send, setup, truth, up
+from server.cli import broadcasts, checks, contacts, parts, send, setup, truth, up, webhooks
 from server.cli.output import Exit, explain, explain_unexpected, say
 from server.domain.errors import ClarionError
 
@@ -32,6 +32,7 @@ app.add_typer(setup.channel, name="channel")
 app.add_typer(setup.templates, name="templates")
 app.add_typer(broadcasts.group, name="broadcasts")
 app.add_typer(contacts.group, name="contacts")
+app.add_typer(webhooks.group, name="webhooks")
 app.command()(checks.verify)
 app.command("receipt-key")(truth.receipt_key)
 app.command()(checks.doctor)
