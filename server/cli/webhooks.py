@@ -1,5 +1,6 @@
 """`clarion webhooks …`: where a business is told of events, and the log of what it was told."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -24,7 +25,7 @@ Business = Annotated[str, typer.Option(help="Name of the business.")]
 Number = Annotated[int, typer.Argument(metavar="ID", min=1, help="Of `clarion webhooks list`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
-_COLUMNS = ("id", "url", "events", "enabled", "disabled_reason", "created_at")
+_COLUMNS = ("id", "url", "events", "enabled", "disabled_reason")
 _DELIVERY_COLUMNS = ("id", "event", "status", "attempt_count", "created_at", "next_attempt_at")
 _STATUSES = ("pending", "delivered", "failed")
 
@@ -108,7 +109,10 @@ def list_deliveries(
         return await deliveries.page(connection, number, status=status, before_id=None, limit=limit + 1)
 
     found = _of_business(business, find)
-    answer_list(found[:limit], _DELIVERY_COLUMNS, as_json=as_json)
+    shown = found[:limit]
+    if not as_json:
+        shown = [{name: _plain(value) for name, value in one.items()} for one in shown]
+    answer_list(shown, _DELIVERY_COLUMNS, as_json=as_json)
     if len(found) > limit:
         say("There are more; --limit N shows them.")
 
@@ -142,6 +146,13 @@ def _of_business(name: str, work: "Callable[[AsyncConnection, int], Awaitable[T]
 
     with environment(needs_queue=False) as found:
         return transact(found.database_url, of_its_own)
+
+
+def _plain(value: Any) -> Any:
+    """An instant as the lists take it."""
+    from server.services.deliveries import instant
+
+    return instant(value) if isinstance(value, datetime) else value
 
 
 def _events(events: list[str]) -> str:
