@@ -15,6 +15,11 @@ TRY_FOR_SECONDS: Final = 86_400.0
 LONGEST_WISH_SECONDS: Final = 3_600.0
 
 
+# So long an endpoint that fails is left alone between two attempts, whatever is due for it: at first, and at most.
+SHORTEST_REST_SECONDS: Final = 1.0
+LONGEST_REST_SECONDS: Final = 60.0
+
+
 class Attempt(NamedTuple):
     """One attempt, as far as what follows depends on it.
 
@@ -55,6 +60,11 @@ def judge(attempt: Attempt, jitter: float) -> Verdict:
     is_failing = attempt.failing_seconds is not None and attempt.failing_seconds >= TRY_FOR_SECONDS
     because = FAILING_REASON if is_failing else None
     return Verdict(False, delay(attempt, jitter), because)
+
+
+def rest(failing_seconds: float) -> float:
+    """Seconds for which an endpoint that fails is left alone: the longer, the longer it has failed."""
+    return min(SHORTEST_REST_SECONDS + failing_seconds / 10, LONGEST_REST_SECONDS)
 
 
 def delay(attempt: Attempt, jitter: float) -> float | None:

@@ -24,6 +24,7 @@ class WebhookEndpoint(Base):
     old_secret_encrypted: Mapped[str | None]
     old_secret_until: Mapped[datetime | None]  # until then it signs beside the new one
     failing_since: Mapped[datetime | None]  # the first failure after the last success
+    rest_until: Mapped[datetime | None]  # one that fails is left alone between two attempts
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     removed_at: Mapped[datetime | None]

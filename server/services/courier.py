@@ -1,13 +1,14 @@
 """Who delivers what is in the outbox: some seconds at a time, to many endpoints at once, until nothing is due.
 
 One endpoint cannot hold up another: each has a task of its own, with so many requests at once and no more; one that
-fails is tried with one request at a time. Every attempt has a time limit. A stop lets what is on its way end, for a
-moment, and gives the rest back.
+fails is tried with one request, and rests after it. Every attempt has a time limit. A stop lets what is on its way end,
+for a moment, and gives the rest back.
 """
 
 import asyncio
 import contextlib
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import BadInput
 from server.domain.webhook_events import PING
-from server.domain.webhook_retries import Attempt, judge
+from server.domain.webhook_retries import Attempt, judge, rest
 from server.logs import Event, get_logger
 from server.providers.webhook_posts import Heard, Post, Postman
 from server.secrets import Vault
@@ -29,6 +30,7 @@ RUN_SECONDS: Final = 30.0
 LOOK_EVERY_SECONDS: Final = 0.5
 BATCH: Final = 64
 AT_ONCE_FOR_ONE: Final = 16
+AT_ONCE_FOR_ALL_OF_ONE: Final = 64  # endpoints of one business
 # Connections in all: to endpoints that take what they get, and to those that fail, so that these hold up none of those.
 AT_ONCE: Final = 256
 FAILING_AT_ONCE: Final = 64
@@ -71,6 +73,7 @@ class Courier:
         self._lease_seconds = BATCH / AT_ONCE_FOR_ONE * timeout_seconds + LEASE_MARGIN_SECONDS
         self.done = Delivered()
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._of_business = defaultdict[int, asyncio.Semaphore](lambda: asyncio.Semaphore(AT_ONCE_FOR_ALL_OF_ONE))
         self._failing_at_once = asyncio.Semaphore(FAILING_AT_ONCE)
         self._unreadable: set[int] = set()
         self._stop = asyncio.Event()
@@ -134,7 +137,7 @@ class Courier:
 
         async def go_on() -> None:
             for one in left:
-                async with gate:
+                async with self._of_business[receiver.business_id], gate:
                     if self._stop.is_set() or self._is_late(leased_at):
                         batch.results.append(Result(one.id, one.number, "pending", 0.0, unused=1))
                         continue
@@ -193,8 +196,10 @@ class Courier:
     async def _record(self, receiver: Receiver, batch: _Batch) -> None:
         async with self._engine.begin() as connection:
             await deliveries.record(connection, batch.results)
-            if batch.heard_count:
-                await deliveries.stand(connection, receiver.id, is_failing=not batch.delivered_count)
+            if batch.delivered_count:
+                await deliveries.takes_it(connection, receiver.id)
+            elif batch.heard_count:
+                await deliveries.fails(connection, receiver.id, rest(receiver.failing_seconds or 0.0))
             because = batch.disable_because
             if because is None or not await deliveries.disable(connection, receiver.id, because):
                 return

@@ -26,7 +26,7 @@ _D = WebhookDelivery
 _DUE = text("""
     /* deliveries.due   Which endpoints have something to be delivered. Cost: one look-up an endpoint. */
     SELECT e.id FROM webhook_endpoints e
-     WHERE e.disabled_at IS NULL
+     WHERE e.disabled_at IS NULL AND (e.rest_until IS NULL OR e.rest_until <= now())
        AND EXISTS (SELECT FROM webhook_deliveries d
                     WHERE d.endpoint_id = e.id AND d.next_attempt_at <= now()
                       AND (d.leased_until IS NULL OR d.leased_until <= now()))
@@ -38,7 +38,8 @@ _ENDPOINT = text("""
     SELECT id, business_id, url, secret_encrypted,
            CASE WHEN old_secret_until > clock_timestamp() THEN old_secret_encrypted END AS old_secret_encrypted,
            extract(epoch FROM clock_timestamp() - failing_since)::float8 AS failing_seconds
-      FROM webhook_endpoints WHERE id = :endpoint_id AND disabled_at IS NULL
+      FROM webhook_endpoints
+     WHERE id = :endpoint_id AND disabled_at IS NULL AND (rest_until IS NULL OR rest_until <= now())
 """)
 
 _TAKE = text("""
@@ -74,11 +75,20 @@ _RECORD = text("""
      WHERE d.id = o.id AND d.attempt_count = o.number AND d.leased_until IS NOT NULL
 """)
 
-_STANDING = text("""
-    /* deliveries.standing   A success ends a time of failures, the first failure begins one. */
-    UPDATE webhook_endpoints SET failing_since = CASE WHEN :is_failing THEN clock_timestamp() END
-     WHERE id = :endpoint_id AND (failing_since IS NOT NULL) <> :is_failing
+_TAKES_IT = text("""
+    /* deliveries.takes_it   A success ends a time of failures. Written where it ends one. */
+    UPDATE webhook_endpoints SET failing_since = NULL, rest_until = NULL
+     WHERE id = :endpoint_id AND failing_since IS NOT NULL
 """)
+
+_FAILS = text("""
+    /* deliveries.fails   The first failure begins a time of failures. */
+    UPDATE webhook_endpoints SET failing_since = coalesce(failing_since, clock_timestamp()),
+           rest_until = clock_timestamp() + :seconds * interval '1 second'
+     WHERE id = :endpoint_id
+""")
+
+_WAKE = text("/* deliveries.wake */ UPDATE webhook_endpoints SET rest_until = NULL WHERE id = :endpoint_id")
 
 _DISABLE = text("""
     /* deliveries.disable */
@@ -87,15 +97,16 @@ _DISABLE = text("""
 """)
 
 _AGAIN = text("""
-    /* deliveries.again   As new; what is on its way at this moment is on its way. */
-    UPDATE webhook_deliveries SET status = 'pending', next_attempt_at = clock_timestamp(), trying_since = NULL
+    /* deliveries.again   As new, and before whatever else is due; what is on its way at this moment is on its way. */
+    UPDATE webhook_deliveries
+       SET status = 'pending', next_attempt_at = now() - :days * interval '1 day', trying_since = NULL
      WHERE id = :delivery_id
 """)
 
 _PING = text("""
-    /* deliveries.ping */
-    INSERT INTO webhook_deliveries (business_id, endpoint_id, event, data)
-    VALUES (:business_id, :endpoint_id, :event, CAST(:data AS json)) RETURNING id
+    /* deliveries.ping   Before whatever else is due: somebody is watching. */
+    INSERT INTO webhook_deliveries (business_id, endpoint_id, event, data, next_attempt_at)
+    VALUES (:business_id, :endpoint_id, :event, CAST(:data AS json), now() - :days * interval '1 day') RETURNING id
 """)
 
 _FORGET = text("""
@@ -173,9 +184,14 @@ async def record(connection: AsyncConnection, results: Sequence[Result]) -> None
     await connection.execute(_RECORD, {"results": encoded, "most": ATTEMPTS_KEPT})
 
 
-async def stand(connection: AsyncConnection, endpoint_id: int, *, is_failing: bool) -> None:
-    """Note how an endpoint takes what it is sent."""
-    await connection.execute(_STANDING, {"endpoint_id": endpoint_id, "is_failing": is_failing})
+async def takes_it(connection: AsyncConnection, endpoint_id: int) -> None:
+    """Note that an endpoint takes what it is sent."""
+    await connection.execute(_TAKES_IT, {"endpoint_id": endpoint_id})
+
+
+async def fails(connection: AsyncConnection, endpoint_id: int, rest_seconds: float) -> None:
+    """Note that an endpoint fails, and leave it alone for so long."""
+    await connection.execute(_FAILS, {"endpoint_id": endpoint_id, "seconds": rest_seconds})
 
 
 async def disable(connection: AsyncConnection, endpoint_id: int, reason: str) -> bool:
@@ -191,7 +207,8 @@ async def ping(connection: AsyncConnection, business_id: int, endpoint_id: int) 
     await _refuse_disabled(connection, business_id, endpoint_id)
     data = msgspec.json.encode({"webhook_id": endpoint_id}).decode()
     values = {"business_id": business_id, "endpoint_id": endpoint_id, "event": PING, "data": data}
-    return int(await connection.scalar(_PING, values) or 0)
+    await connection.execute(_WAKE, {"endpoint_id": endpoint_id})
+    return int(await connection.scalar(_PING, {**values, "days": RETENTION_DAYS}) or 0)
 
 
 async def redeliver(connection: AsyncConnection, business_id: int, endpoint_id: int, delivery_id: int) -> None:
@@ -201,7 +218,8 @@ async def redeliver(connection: AsyncConnection, business_id: int, endpoint_id: 
     """
     await show(connection, business_id, endpoint_id, delivery_id)
     await _refuse_disabled(connection, business_id, endpoint_id)
-    await connection.execute(_AGAIN, {"delivery_id": delivery_id})
+    await connection.execute(_WAKE, {"endpoint_id": endpoint_id})
+    await connection.execute(_AGAIN, {"delivery_id": delivery_id, "days": RETENTION_DAYS})
 
 
 async def _refuse_disabled(connection: AsyncConnection, business_id: int, endpoint_id: int) -> None:

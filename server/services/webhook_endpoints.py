@@ -117,7 +117,7 @@ async def change(
         is_enabled = changes["enabled"]
         values["disabled_at"] = None if is_enabled else func.clock_timestamp()
         values["disabled_reason"] = None if is_enabled else BY_A_PERSON
-        values["failing_since"] = None
+        values["failing_since"] = values["rest_until"] = None
     if values:
         await connection.execute(update(_E).where(_E.id == endpoint_id).values(values))
 

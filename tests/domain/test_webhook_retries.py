@@ -7,11 +7,14 @@ from server.domain.webhook_retries import (
     DELAYS,
     GONE_REASON,
     JITTER,
+    LONGEST_REST_SECONDS,
     LONGEST_WISH_SECONDS,
+    SHORTEST_REST_SECONDS,
     TRY_FOR_SECONDS,
     Attempt,
     delay,
     judge,
+    rest,
 )
 
 chance = st.floats(0, 1)
@@ -40,6 +43,11 @@ def test_an_event_is_tried_for_24_hours_and_then_no_more(status: int | None, cha
     # All but the last, which the end of the 24 hours cuts short, keep to the plan.
     for planned, wait in zip(DELAYS, waits[:-1], strict=False):
         assert planned * (1 - JITTER) - 1e-6 <= wait <= planned * (1 + JITTER) + 1e-6
+
+
+@given(seconds, seconds)
+def test_the_longer_an_endpoint_fails_the_longer_it_is_left_alone(one: float, other: float) -> None:
+    assert SHORTEST_REST_SECONDS <= rest(min(one, other)) <= rest(max(one, other)) <= LONGEST_REST_SECONDS
 
 
 @given(st.integers(1, 100), seconds, chance, st.floats(0, 1e9))

@@ -75,6 +75,7 @@ async def make_due(engine: AsyncEngine) -> None:
     """Let the wait for another attempt be over."""
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE status = 'pending'"))
+        await connection.execute(text("UPDATE webhook_endpoints SET rest_until = now() WHERE rest_until IS NOT NULL"))
 
 
 async def endpoint(engine: AsyncEngine, tenant: Tenant) -> dict[str, Any]:
@@ -244,16 +245,27 @@ async def test_a_server_that_hangs_holds_up_no_other(engine: AsyncEngine, tenant
         await run
 
 
-async def test_a_server_that_fails_is_tried_with_one_request_at_a_time(
+async def test_a_server_that_fails_is_asked_one_thing_and_left_alone_until_it_takes_it(
     engine: AsyncEngine, tenant: Tenant, hooks: Hooks
 ) -> None:
     await an_endpoint(engine, tenant.business_id, hooks.url())
     await change(engine, "webhook_endpoints", "failing_since", "now()")
     hooks.always["/"] = 500
     await happen(engine, tenant, 20)
+    for attempts in (1, 2, 2):
+        await deliver(engine)
+        assert len(hooks.told) == attempts
+        if attempts == 1:
+            await make_due(engine)
+    # Who asks for something by hand need not wait, and it goes before what is due.
+    async with engine.begin() as connection:
+        await deliveries.redeliver(connection, tenant.business_id, 1, 20)
     await deliver(engine)
-    assert (len(hooks.told), hooks.most_at_once["/"]) == (20, 1)
-    assert {row.attempt_count for row in await rows(engine)} == {1}
+    assert [told.body["data"]["n"] for told in hooks.told][2:] == [19]
+    hooks.always["/"] = 200
+    await make_due(engine)
+    await deliver(engine)
+    assert {row.status for row in await rows(engine)} == {"delivered"}
 
 
 async def test_a_stop_cuts_off_what_hangs_and_gives_the_rest_back(

@@ -23,6 +23,7 @@ CREATE TABLE webhook_endpoints (
     old_secret_encrypted TEXT,
     old_secret_until TIMESTAMPTZ,
     failing_since TIMESTAMPTZ,
+    rest_until TIMESTAMPTZ,
     disabled_at TIMESTAMPTZ,
     disabled_reason TEXT,
     removed_at TIMESTAMPTZ CHECK (removed_at IS NULL OR disabled_at IS NOT NULL),
