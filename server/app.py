@@ -33,6 +33,7 @@ from server import (
     routes_tests,
     routes_truth,
     routes_webhooks,
+    routes_webhooks_out,
     routes_whatsapp,
 )
 from server.addresses import addresses, vault
@@ -75,6 +76,7 @@ _ROUTERS: Final = (
     (routes_channels.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_templates.router, KeyScope.READ, KeyScope.SEND),
     (routes_rates.router, KeyScope.READ, KeyScope.ADMIN),
+    (routes_webhooks_out.router, KeyScope.READ, KeyScope.ADMIN),
     (routes_keys.router, KeyScope.ADMIN, KeyScope.ADMIN),
     (routes_business.router, KeyScope.READ, KeyScope.ADMIN),
 )

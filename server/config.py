@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     request_timeout_seconds: Annotated[
         float, Field(ge=1, le=120, description="how long one send may take before it counts as unanswered")
     ] = 30.0
+    webhooks_allow_private: Annotated[
+        bool, Field(description="let events go to http:// and to addresses of this machine and its network, too")
+    ] = False
+    webhooks_timeout_seconds: Annotated[
+        float, Field(ge=1, le=30, description="how long a receiver of events may take to answer")
+    ] = 10.0
 
     @field_validator("database_url")
     @classmethod
@@ -152,6 +158,8 @@ def _should_be(field: str, error: dict[str, Any]) -> str:
     if info.annotation in (int, float) and low is not None and high is not None:
         kind = "a whole number" if info.annotation is int else "a number"
         return f"it should be {kind} from {low} to {high}"
+    if info.annotation is bool:
+        return "it should be true or false"
     if error["type"] == "literal_error":
         return f"it should be {error['ctx']['expected']}".replace("'", "")
     if error["type"] == "string_pattern_mismatch":

@@ -19,6 +19,9 @@ class Event(StrEnum):
     WATCH_ERROR = "WATCH ERROR"  # those who watched are sent away, and ask again
     WEBHOOK_ERROR = "WEBHOOK ERROR"  # a body that could not be applied; it is put aside, and nothing else is lost
     WEBHOOKS_WAIT = "WEBHOOKS WAIT"  # + error: they are committed, and applied when the database is back
+    WEBHOOKS_DELIVERED = "WEBHOOKS DELIVERED"  # delivered_count failed_count disabled_count: of the outbox
+    WEBHOOK_DISABLED = "WEBHOOK DISABLED"  # business_id endpoint_id reason: nothing more goes there
+    WEBHOOK_UNREADABLE = "WEBHOOK UNREADABLE"  # endpoint_id error: its secret cannot be read, so nothing is signed
     BROADCAST_START = "BROADCAST START"  # business_id broadcast_id run_epoch remaining_count
     BROADCAST_PROGRESS = "BROADCAST PROGRESS"  # + processed_count total_recipients rate
     BROADCAST_NOT_STARTED = "BROADCAST NOT STARTED"  # + status: the hint was late

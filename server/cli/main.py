@@ -8,7 +8,7 @@ from importlib.metadata import version
 import typer
 from typer.exceptions import TyperException
 
-from server.cli import broadcasts, business, checks, contacts, parts, rates, send, setup, simulator, truth, up
+from server.cli import broadcasts, business, checks, contacts, parts, rates, send, setup, simulator, truth, up, webhooks
 from server.cli.output import Exit, explain, explain_unexpected, say
 from server.domain.errors import ClarionError
 
@@ -35,6 +35,7 @@ app.add_typer(broadcasts.group, name="broadcasts")
 app.add_typer(contacts.group, name="contacts")
 app.add_typer(business.group, name="business")
 app.add_typer(rates.group, name="rates")
+app.add_typer(webhooks.group, name="webhooks")
 app.command()(checks.verify)
 app.command("receipt-key")(truth.receipt_key)
 app.command()(checks.doctor)

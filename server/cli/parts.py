@@ -79,7 +79,7 @@ def worker(
 
 def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
     # The jobs are imported here, before RQ forks: each job would pay for it again.
-    from server.jobs import broadcast_job, steward_job  # noqa: F401
+    from server.jobs import broadcast_job, steward_job, webhooks_job  # noqa: F401
     from server.jobs.queues import connect
     from server.jobs.worker import ClarionWorker
 
@@ -98,13 +98,18 @@ def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
 
 
 def steward(
-    rounds: Annotated[bool, typer.Option("--rounds", hidden=True)] = False, with_parent: WithParent = None
+    rounds: Annotated[bool, typer.Option("--rounds", hidden=True)] = False,
+    webhooks: Annotated[bool, typer.Option("--webhooks", hidden=True)] = False,
+    with_parent: WithParent = None,
 ) -> None:
-    """Look every few seconds for what is due: start, resume, take over, settle. One is enough; more do no harm."""
-    from server.jobs.queues import STEWARD
+    """Look every few seconds for what is due: start, resume, take over, settle; and tell the webhooks of a business.
 
-    if rounds:
-        _work(STEWARD, burst=False, parent=with_parent)
+    One is enough; more do no harm.
+    """
+    from server.jobs.queues import STEWARD, WEBHOOKS
+
+    if rounds or webhooks:
+        _work(STEWARD if rounds else WEBHOOKS, burst=False, parent=with_parent)
         return
     configuration = settings()
     configure_logs(configuration.log_format)
@@ -115,18 +120,21 @@ def steward(
 
 
 def _keep_time(redis_url: str, parent: int | None) -> None:
-    """Ask for rounds, and keep the process that goes them alive. The two are apart: RQ forks, and must not wait."""
+    """Ask for rounds, and keep the processes alive that go them and that deliver events.
+
+    They are apart: RQ forks and must not wait, and somebody's slow server must hold up no round.
+    """
     import redis
 
     from server.jobs.queues import connect
     from server.jobs.steward_clock import StewardClock
 
-    rounds = _start_rounds()
+    hands = {option: _start_hand(option) for option in ("--rounds", "--webhooks")}
 
     def look_after() -> None:
-        nonlocal rounds
-        if rounds.poll() is not None:
-            rounds = _start_rounds()
+        for option, hand in hands.items():
+            if hand.poll() is not None:
+                hands[option] = _start_hand(option)
         if parent is not None and os.getppid() != parent:
             raise SystemExit(Exit.OK)
 
@@ -139,12 +147,14 @@ def _keep_time(redis_url: str, parent: int | None) -> None:
                 clock.go_on()
                 return
     finally:
-        rounds.terminate()
-        rounds.wait()
+        for hand in hands.values():
+            hand.terminate()
+        for hand in hands.values():
+            hand.wait()
 
 
-def _start_rounds() -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "server.cli", "steward", "--rounds", "--with-parent", str(os.getpid())]
+def _start_hand(option: str) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "server.cli", "steward", option, "--with-parent", str(os.getpid())]
     return subprocess.Popen(command)  # noqa: S603 - our own command
 
 

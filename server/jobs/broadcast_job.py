@@ -28,7 +28,7 @@ from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
-from server.services import broadcasts, canaries, channels, leases, ledger, messaging_limits, outlook, stops, templates
+from server.services import broadcasts, canaries, channels, leases, messaging_limits, outlook, stops, templates
 from server.services.broadcast_worker import BroadcastWorker
 from server.services.broadcasts import Why
 from server.services.bulk_gate import BulkGate
@@ -371,9 +371,6 @@ async def _end(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease,
     """Make the last move of a run and give the lease back, in one transaction. False: a person was quicker."""
     async with resources.engine.begin() as connection:
         moved = await broadcasts.make(connection, broadcast.id, move, by=Actor.ENGINE, why=why, epoch=lease.epoch)
-        if moved and move is Move.FAIL:  # nothing more can be sent: whoever is left has failed with this reason
-            values = {"broadcast_id": broadcast.id, "epoch": lease.epoch, "why": why.detail}
-            await ledger.within(connection, ledger.FAIL_REST, values)
         await leases.release(connection, lease)
     broadcast = await _reload(resources, broadcast)
     if broadcast.cancel_requested and broadcast.status != BroadcastStatus.CANCELLED:

@@ -1,7 +1,8 @@
-"""The two queues, and how a hint gets into them. An entry says "look at row N" and carries nothing else.
+"""The queues, and how a hint gets into them. An entry says "look at row N" and carries nothing else.
 
 JSON, never pickle. A finished job is not kept (`result_ttl=0`): its key would be all that is left of it, and the row
-knows everything. Broadcasts and the steward have a queue each, so that a long broadcast cannot starve the steward.
+knows everything. Broadcasts, the steward and what goes out to others' servers have a queue each, and workers each, so
+that a long broadcast cannot starve the steward, and a slow server neither of them.
 """
 
 from typing import Any, Final
@@ -15,6 +16,7 @@ from server.domain.errors import QueueAway
 
 BROADCASTS: Final = "broadcasts"
 STEWARD: Final = "steward"
+WEBHOOKS: Final = "webhooks"
 # How long a job that failed stays to be looked at; the row and the log say more.
 FAILURE_TTL_SECONDS: Final = 300
 CONNECT_TIMEOUT_SECONDS: Final = 5
@@ -56,3 +58,8 @@ def broadcasts_queue(connection: redis.Redis) -> HintQueue:
 def steward_queue(connection: redis.Redis) -> HintQueue:
     """Where the steward's rounds wait."""
     return HintQueue(STEWARD, connection)
+
+
+def webhooks_queue(connection: redis.Redis) -> HintQueue:
+    """Where hints wait that the outbox holds something due."""
+    return HintQueue(WEBHOOKS, connection)

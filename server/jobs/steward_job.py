@@ -5,8 +5,9 @@ from typing import Final
 import redis
 
 from server.jobs.hints import Due, enqueue_broadcast
-from server.jobs.queues import broadcasts_queue, connect
+from server.jobs.queues import broadcasts_queue, connect, webhooks_queue
 from server.jobs.resources import Resources, open_resources, run
+from server.jobs.webhooks_job import enqueue_webhooks
 from server.logs import Event, get_logger
 from server.providers.whatsapp import WhatsAppClient
 from server.services import steward, wish_replies
@@ -26,7 +27,7 @@ async def _one_round() -> None:
     async with open_resources() as resources:
         lookout = Lookout(resources.engine, resources.settings, resources.vault)
         due = await steward.go_round(resources.engine, _policy(resources), lookout)
-        enqueued_count = _enqueue(resources, due.broadcast_ids)  # first: what follows may wait for WhatsApp
+        enqueued_count = _enqueue(resources, due)  # first: what follows may wait for WhatsApp
         replied_count = await _reply(resources)
     if due.changed_count or enqueued_count or replied_count:
         _log.info(Event.STEWARD_ROUND, enqueued_count=enqueued_count, replied_count=replied_count, **due.counts())
@@ -49,10 +50,12 @@ def _policy(resources: Resources) -> steward.Policy:
     )
 
 
-def _enqueue(resources: Resources, broadcast_ids: list[int]) -> int:
-    """Put hints into the queue, but for those that wait there already. Returns how many."""
-    if not broadcast_ids:
+def _enqueue(resources: Resources, due: steward.Round) -> int:
+    """Put hints into the queues, but for those that wait there already. Returns how many are of broadcasts."""
+    if not due.broadcast_ids and not due.has_webhooks_due:
         return 0
     connection: redis.Redis = connect(resources.addresses.redis_url)
+    if due.has_webhooks_due:
+        enqueue_webhooks(webhooks_queue(connection))
     queue = broadcasts_queue(connection)
-    return sum(enqueue_broadcast(queue, Due(broadcast_id)) for broadcast_id in broadcast_ids)
+    return sum(enqueue_broadcast(queue, Due(broadcast_id)) for broadcast_id in due.broadcast_ids)

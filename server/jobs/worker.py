@@ -17,7 +17,7 @@ from rq.registry import StartedJobRegistry
 from rq.serializers import JSONSerializer
 from rq.worker import BaseWorker
 
-from server.jobs.queues import BROADCASTS, HintQueue
+from server.jobs.queues import STEWARD, HintQueue
 
 # An idle worker says so often that it lives; its key is gone a minute after it stopped saying so.
 TTL_SECONDS: Final = 30
@@ -38,7 +38,7 @@ class ClarionWorker(Worker):
 
     def __init__(self, names: list[str], connection: redis.Redis, *, parent: int | None = None, **options: Any) -> None:
         self._parent = parent
-        self._runs_broadcasts = BROADCASTS in names
+        self._may_take_long = STEWARD not in names  # a round of the steward is over in a moment
         self.was_asked_to_stop = False
         super().__init__(
             [HintQueue(name, connection) for name in names],
@@ -60,7 +60,7 @@ class ClarionWorker(Worker):
 
     def handle_warm_shutdown_request(self) -> None:
         """Pass the wish to stop on to the job."""
-        if self.horse_pid and self._runs_broadcasts:  # a round of the steward is over in a moment
+        if self.horse_pid and self._may_take_long:
             with suppress(ProcessLookupError):
                 os.kill(self.horse_pid, signal.SIGTERM)
 

@@ -26,6 +26,7 @@ from server.models.webhooks import (
     WebhookOddity,
     WishReply,
 )
+from server.models.webhooks_out import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "AccountUpdate",
@@ -51,6 +52,8 @@ __all__ = [
     "TestMessage",
     "User",
     "WebhookBody",
+    "WebhookDelivery",
+    "WebhookEndpoint",
     "WebhookOddity",
     "WhatsAppBroadcast",
     "WhatsAppBroadcastRecipient",

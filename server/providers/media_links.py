@@ -7,9 +7,7 @@ the look-up.
 """
 
 import asyncio
-import ipaddress
-import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Final
@@ -20,40 +18,16 @@ from pyreqwest.http import Url
 from pyreqwest.response import Response
 
 from server.domain.preflight import LinkAnswer, LinkLook, LinkRefused, LinkSilent
+from server.providers.public_hosts import LookUp, is_public, look_up
 
 TIMEOUT_SECONDS: Final = 4.0
 MOST_REDIRECTS: Final = 3
 _SCHEMES: Final = ("http", "https")
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-
-LookUp = Callable[[str, int], Awaitable[list[str]]]
 
 
 class _NotToBeAsked(Exception):
     """Where a link leads nobody may be sent; the message goes after "cannot be used:"."""
-
-
-def is_public(address: str) -> bool:
-    """Whether an address belongs to the public Internet: not private, loopback, link-local, multicast or reserved.
-
-    An IPv6 address that stands for an IPv4 address is as good as that one.
-    """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour
-        if inner is None and found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return found.is_global and not found.is_multicast
-
-
-async def look_up(host: str, port: int) -> list[str]:
-    """The addresses of a host, those of IPv4 first. Raises OSError or UnicodeError where it has none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    by_family = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in by_family))
 
 
 async def ask(url: str, *, may_ask: Callable[[str], bool] = is_public, look_up: LookUp = look_up) -> LinkLook:

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, StateDoesNotAllow
 from server.domain.states import FINAL, RULES, Actor, BroadcastStatus, Move, PauseReason
-from server.services import leases, ledger
+from server.domain.webhook_events import KIND_OF_MOVE
+from server.services import leases, ledger, outbox
 from server.services.events import add_event
 from server.services.signals import look_at_row
 
@@ -43,7 +44,7 @@ _MAKE = text("""
        AND (CAST(:to AS text) <> 'completed' OR b.failed_count = 0)
        AND (CAST(:to AS text) <> 'settling' OR b.processed_count + b.unknown_count = b.total_recipients)
        AND (CAST(:epoch AS integer) IS NULL OR b.run_epoch = :epoch)
-    RETURNING before.status
+    RETURNING before.status, b.business_id
 """)
 
 _WISH_TO_CANCEL = text("""
@@ -135,10 +136,17 @@ async def make(
         "is_resumed": move is Move.RESUME,
         "is_overruling": move is Move.RESUME and by is Actor.USER,
     }
-    before: str | None = await connection.scalar(_MAKE, values)
-    if before is None:
+    row = (await connection.execute(_MAKE, values)).one_or_none()
+    if row is None:
         return False
+    before: str = row.status
     await add_event(connection, broadcast_id, move, by=by, before=before, reason=why.pause_reason, detail=why.detail)
+    if move is Move.FAIL and epoch is not None:  # nothing more can be sent: whoever is left has failed with this reason
+        rest = {"broadcast_id": broadcast_id, "epoch": epoch, "why": why.detail}
+        await ledger.within(connection, ledger.FAIL_REST, rest)
+    if move in KIND_OF_MOVE:
+        told = outbox.Change(row.business_id, broadcast_id, KIND_OF_MOVE[move], by, before)
+        await outbox.broadcast_changed(connection, told)
     return True
 
 

@@ -63,5 +63,5 @@ async def tell(connection: AsyncConnection, told: WishTold) -> bool:
         if told.wish is Wish.STOP:
             await suppressions.suppress(connection, told.business_id, told.phone, told.source)
         else:
-            await suppressions.allow(connection, told.business_id, told.phone)
+            await suppressions.allow(connection, told.business_id, told.phone, told.source)
     return True

@@ -15,14 +15,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.states import RULES, Actor, Move
-from server.services import ledger
+from server.domain.webhook_events import EventKind
+from server.services import ledger, outbox
 from server.services.events import add_event
 
 TAKEN_OVER = "The worker stopped between asking WhatsApp and hearing its answer."
 
 _TAKE = text("""
     /* leases.take   Guarded by status, by the lease of another, and by a wish to cancel. */
-    WITH before AS (SELECT id, status FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE)
+    WITH before AS (
+        SELECT id, status, started_at IS NULL AS is_first
+          FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE
+    )
     UPDATE whatsapp_broadcasts b
        SET status = :to, run_epoch = b.run_epoch + 1, lease_holder = :holder,
            lease_expires_at = clock_timestamp() + :seconds * interval '1 second',
@@ -32,7 +36,7 @@ _TAKE = text("""
      WHERE b.id = before.id AND b.status = ANY(:allowed_from) AND NOT b.cancel_requested
        AND (b.lease_holder IS NULL OR b.lease_expires_at <= clock_timestamp())
        AND (b.resume_at IS NULL OR b.resume_at <= clock_timestamp())
-    RETURNING b.run_epoch, before.status
+    RETURNING b.run_epoch, b.business_id, before.status, before.is_first
 """)
 
 _RELEASE = text("""
@@ -115,6 +119,9 @@ async def take(connection: AsyncConnection, broadcast_id: int, seconds: float) -
         before=row.status,
         detail=f"{unknown_count} in flight under the run before are unknown." if unknown_count else None,
     )
+    if row.is_first:
+        told = outbox.Change(row.business_id, broadcast_id, EventKind.BROADCAST_STARTED, Actor.ENGINE, row.status)
+        await outbox.broadcast_changed(connection, told)
     return Lease(broadcast_id, epoch, holder, seconds, unknown_count)
 
 

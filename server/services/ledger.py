@@ -20,6 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import RunLost
 from server.domain.states import RecipientStatus
+from server.services.outbox_sql import opt_outs_told, recipients_told
+
+_OWNER: Final = "(SELECT business_id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s)"
 
 # Why somebody whom a retry has not sent to is skipped there.
 GOT_IT: Final = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
@@ -96,7 +99,7 @@ SPARE_DUE: Final = """
     RETURNING b.id
 """
 
-RECORD: Final = """
+RECORD: Final = f"""
     /* ledger.record
        Why:  outcomes of hundreds of requests and the counters they change become true in one commit.
        Cost: one index look-up a recipient, all changes HOT (no index names what changes, but for a retry).
@@ -104,7 +107,8 @@ RECORD: Final = """
        A row that is no longer `sending` (a webhook was quicker) is left alone and not counted again; so is one that
        was claimed once more since: the answer to a record may get lost, and the record come a second time.
        What became of the attempt is kept beside the row where it was not plainly accepted: the row knows only the last.
-       Who opted out while they were claimed does not go back into the queue. */
+       Who opted out while they were claimed does not go back into the queue.
+       Told: who failed and who opted out, where an endpoint of the business wants to know; else one look-up. */
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
     ), outcomes AS MATERIALIZED (
@@ -128,8 +132,8 @@ RECORD: Final = """
           FROM run, outcomes o
          WHERE r.broadcast_id = run.id AND r.id = o.id AND r.status = 'sending' AND r.claim_number = o.claim_number
         RETURNING r.status, r.next_attempt_at, r.id, o.claim_number, r.claimed_at, o.status AS became, o.unused,
-                  o.error_code, o.error_message
-    ), tried AS (
+                  o.error_code, o.error_message, r.phone, r.message_id
+    ), {recipients_told("recorded", "%(broadcast_id)s::bigint", "%(business_id)s")}, tried AS (
         -- Handed back unsent, opted out or left alone before the request left, are no attempts.
         INSERT INTO send_attempts (broadcast_id, recipient_id, claim_number, business_id, claimed_at, outcome,
                                    is_counted, error_code, error_message)
@@ -145,8 +149,8 @@ RECORD: Final = """
         INSERT INTO suppressions (business_id, phone, reason)
         SELECT %(business_id)s, o.suppressed_phone, 'stopped marketing messages in WhatsApp'
           FROM run, outcomes o WHERE o.suppressed_phone IS NOT NULL
-            ON CONFLICT DO NOTHING
-    ), told AS (
+            ON CONFLICT DO NOTHING RETURNING phone, reason
+    ), {opt_outs_told("suppressed", "%(business_id)s")}, told AS (
         INSERT INTO consent_changes (business_id, phone, wish, source, at)
         SELECT %(business_id)s, o.suppressed_phone, 'stop', 'stopped marketing messages in WhatsApp', clock_timestamp()
           FROM run, outcomes o WHERE o.suppressed_phone IS NOT NULL
@@ -168,7 +172,7 @@ RECORD: Final = """
       FROM run, tally t
      WHERE b.id = run.id
     RETURNING b.processed_count, b.status <> 'running' OR b.cancel_requested AS was_stopped
-"""
+"""  # noqa: S608 - names of our own statements
 
 NOTE_PACE: Final = """
     /* ledger.note_pace   While nothing ends there is nothing to record, and the row must say what is waited for. */
@@ -277,7 +281,7 @@ CANCEL_REST: Final = """
     RETURNING (SELECT count(*) FROM cancelled) AS cancelled_count
 """
 
-FAIL_REST: Final = """
+FAIL_REST: Final = f"""
     /* ledger.fail_rest
        Why:  nothing more can be sent (a template disabled for good): whoever is left has failed, with the reason.
        Cost: one HOT update a remaining recipient. */
@@ -286,14 +290,15 @@ FAIL_REST: Final = """
     ), failed AS (
         UPDATE whatsapp_broadcast_recipients r
            SET status = 'failed', failed_at = clock_timestamp(), next_attempt_at = NULL, error_message = %(why)s
-          FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued' RETURNING 1
-    )
+          FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued'
+        RETURNING r.id, r.status, r.phone, r.message_id, r.error_code, r.error_message
+    ), {recipients_told("failed", "%(broadcast_id)s::bigint", _OWNER)}
     UPDATE whatsapp_broadcasts b
        SET failed_count = b.failed_count + (SELECT count(*) FROM failed),
            processed_count = b.processed_count + (SELECT count(*) FROM failed)
       FROM run WHERE b.id = run.id
     RETURNING (SELECT count(*) FROM failed) AS failed_count
-"""
+"""  # noqa: S608 - names of our own statements
 
 NEXT_ATTEMPT: Final = """
     /* ledger.next_attempt   Cost: the first entry of a small partial index. */

@@ -54,7 +54,7 @@ from server.domain.preflight import (
 from server.domain.quiet_hours import timetable
 from server.domain.sending_plan import in_words
 from server.models import Channel, WhatsAppBroadcast
-from server.providers import media_links
+from server.providers import media_links, public_hosts
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
@@ -163,7 +163,7 @@ class Lookout:
             request_timeout_seconds=ASK_SECONDS,
         ) as client:
             # Where the Cloud API itself is on this machine, the media may be there too: somebody develops.
-            may_ask = _anything if client.is_local else media_links.is_public
+            may_ask = _anything if client.is_local else public_hosts.is_public
             number, link = await asyncio.gather(_ask_number(client, sender), _ask_link(message, may_ask))
         return dataclasses.replace(number, findings=(*number.findings, *link), channel_id=sender.channel_id)
 

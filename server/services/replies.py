@@ -5,16 +5,17 @@ hours. Each person is counted once a broadcast.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.phones import ways_of_writing
+from server.domain.webhook_events import EventKind
 from server.domain.wishes import Wish, wish_of, wish_of_payload
 from server.providers.webhooks import PersonWrote
-from server.services import statuses
+from server.services import outbox, statuses
 from server.services.consents import WishTold
 from server.services.statuses import Place
 
@@ -66,6 +67,8 @@ _COUNT = text("""
     UPDATE whatsapp_broadcasts SET replied_count = replied_count + 1
      WHERE id = :broadcast_id AND EXISTS (SELECT FROM first)
 """)
+
+_TOLD: Final = ("broadcast_id", "recipient_id", "channel_id", "message_id", "phone", "user_id", "kind", "body", "at")
 
 _WORDS = text("SELECT stop_words, start_words FROM businesses WHERE id = :business_id")
 
@@ -152,6 +155,9 @@ async def keep(connection: AsyncConnection, written: Written, answered: Answered
     }
     if await connection.scalar(_KEEP, values) is not None and answered is not None:
         await connection.execute(_COUNT, values)
+        told = {name: values[name] for name in _TOLD}
+        told["at"] = message.at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        await outbox.tell(connection, written.business_id, EventKind.MESSAGE_REPLIED, told)
 
 
 def wish_in(written: Written, answered: Answered | None, words: Words) -> list[WishTold]:

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.states import FINAL, LIVE, Act, Actor, BroadcastStatus
+from server.services import outbox
 from server.services.events import add_act
 from server.services.ledger import GOT_IT
 
@@ -65,13 +66,14 @@ _HAND_OVER = text("""
           FROM whatsapp_broadcast_recipients again
          WHERE r.broadcast_id = :broadcast_id AND r.status = 'unknown'
            AND again.broadcast_id = :new_id AND again.phone = r.phone
-        RETURNING 1
+        RETURNING r.id
     )
     UPDATE whatsapp_broadcasts
        SET unknown_count = unknown_count - (SELECT count(*) FROM settled),
            failed_count = failed_count + (SELECT count(*) FROM settled),
            processed_count = processed_count + (SELECT count(*) FROM settled)
      WHERE id = :broadcast_id AND EXISTS (SELECT FROM settled)
+    RETURNING array(SELECT id FROM settled)
 """)
 
 _RETRIES = text("""
@@ -107,7 +109,7 @@ _SPARE = text("""
                was_unknown = f.status = 'unknown', unknown_at = NULL, next_attempt_at = NULL, error_message = :reason,
                failed_at = CASE f.status WHEN 'unknown' THEN clock_timestamp() END
           FROM found f WHERE r.broadcast_id = :retry_id AND r.id = f.id
-        RETURNING f.status AS before
+        RETURNING r.id, f.status AS before
     ), tally AS (
         SELECT count(*) FILTER (WHERE before = 'queued') AS skipped,
                count(*) FILTER (WHERE before = 'unknown') AS failed
@@ -117,6 +119,7 @@ _SPARE = text("""
        SET skipped_count = b.skipped_count + t.skipped, failed_count = b.failed_count + t.failed,
            unknown_count = b.unknown_count - t.failed, processed_count = b.processed_count + t.skipped + t.failed
       FROM tally t WHERE b.id = :retry_id AND t.skipped + t.failed > 0
+    RETURNING array(SELECT id FROM spared WHERE before = 'unknown')
 """)
 
 
@@ -126,7 +129,8 @@ async def spare(connection: AsyncConnection, broadcast_id: int, recipient_ids: S
     found = await connection.scalars(_RETRIES, {"broadcast_id": broadcast_id, "live": sorted(_CAN_SEND)})
     for retry_id in found.all():
         await connection.execute(_LOCK, {"retry_id": retry_id})
-        await connection.execute(_SPARE, {**values, "retry_id": retry_id})
+        failed_ids = await connection.scalar(_SPARE, {**values, "retry_id": retry_id})
+        await outbox.recipients_failed(connection, retry_id, failed_ids)
 
 
 async def create(connection: AsyncConnection, broadcast_id: int, include: Sequence[str]) -> int:
@@ -160,7 +164,8 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
             pointer="/include",
         )
     reason = f"Nobody knows whether WhatsApp accepted this message. Broadcast {new_id} sends it again."
-    await connection.execute(_HAND_OVER, {"broadcast_id": broadcast_id, "new_id": new_id, "reason": reason})
+    handed_over = {"broadcast_id": broadcast_id, "new_id": new_id, "reason": reason}
+    await outbox.recipients_failed(connection, broadcast_id, await connection.scalar(_HAND_OVER, handed_over))
     detail = f"Broadcast {new_id} tries {count} of its people again."
     await add_act(connection, broadcast_id, Act.RETRY, by=Actor.USER, status=status, detail=detail)
     return new_id

@@ -23,7 +23,7 @@ from server.domain.outcomes import Refused
 from server.domain.states import COUNTED_AS_SENT, BroadcastStatus, RecipientStatus
 from server.domain.statuses import Merged, Person, Report, Status, merge
 from server.providers.webhooks import StatusUpdate
-from server.services import ledger
+from server.services import ledger, outbox
 
 # Broadcasts in which somebody may be sent to once more.
 _GOES_ON: Final = frozenset(
@@ -266,6 +266,7 @@ async def apply(
         if _got_it_after_all(person, merged.person):
             changes.got_it.setdefault(at.broadcast_id, []).append(at.recipient_id)
         after = RecipientStatus(written["status"])
+        written["has_failed"] = after is RecipientStatus.FAILED and person.status is not after
         _count(counts[at.broadcast_id], person.status, after)
         if person.status not in _LAST_WORDS and after in _LAST_WORDS:
             _count_last_word(counts[at.broadcast_id], after, is_alike=is_alike)
@@ -283,6 +284,12 @@ async def _write(connection: AsyncConnection, people: Sequence[dict[str, Any]]) 
         await ledger.within(connection, _KEEP_ATTEMPTS, {"people": _encode(put_off).decode()})
     if people:
         await ledger.within(connection, _WRITE, {"people": _encode(people).decode()})
+    failed: dict[int, list[int]] = defaultdict(list)
+    for person in people:
+        if person["has_failed"]:
+            failed[person["broadcast_id"]].append(person["id"])
+    for broadcast_id, ids in sorted(failed.items()):
+        await outbox.recipients_failed(connection, broadcast_id, ids)
 
 
 async def _count_all(connection: AsyncConnection, counts: Mapping[int, Counter[str]], changes: Changes) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import ClarionError
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, canaries, samples, sessions, starts, stops, unknowns
+from server.services import broadcasts, canaries, deliveries, samples, sessions, starts, stops, unknowns
 from server.services.preflight import Lookout, Outside
 
 RETENTION_OF_KEYS_HOURS = 24
@@ -97,9 +97,10 @@ class Policy:
 
 @dataclass(slots=True)
 class Round:
-    """What one round did, and which broadcasts it found due."""
+    """What one round did, which broadcasts it found due, and whether the outbox holds something due."""
 
     broadcast_ids: list[int] = field(default_factory=list)
+    has_webhooks_due: bool = False
     started_count: int = 0
     resumed_count: int = 0
     cancelled_count: int = 0
@@ -146,7 +147,9 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
         await connection.execute(_FORGET_KEYS, {"hours": RETENTION_OF_KEYS_HOURS})
         for statement in (_FORGET_STATUSES, _FORGET_ODDITIES):
             await connection.execute(statement, {"days": RETENTION_OF_STATUSES_DAYS})
+        await deliveries.forget(connection)
     async with engine.connect() as connection:
+        done.has_webhooks_due = bool(await deliveries.due_endpoints(connection))
         done.broadcast_ids = list(await connection.scalars(_TO_RUN))
     return done
 

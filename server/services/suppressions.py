@@ -6,6 +6,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.states import LIVE, BroadcastStatus
+from server.services import outbox
+from server.services.outbox_sql import opt_outs_told
 from server.services.signals import opted_out
 
 # A draft is locked while its list is read in, which may take minutes; it is looked at again when it starts.
@@ -17,12 +19,15 @@ _LOCK_LIVE = text("""
      WHERE business_id = :business_id AND status = ANY(:live) ORDER BY id FOR UPDATE
 """)
 
-_SUPPRESS = text("""
-    /* suppressions.suppress */
-    INSERT INTO suppressions (business_id, phone, reason)
-    SELECT :business_id, phone, :reason FROM unnest(CAST(:phones AS text[])) AS told (phone) ORDER BY phone
-        ON CONFLICT (business_id, phone) DO NOTHING
-""")
+_SUPPRESS = text(f"""
+    /* suppressions.suppress   Told: whom it is new of, where an endpoint wants to know. */
+    WITH added AS (
+        INSERT INTO suppressions (business_id, phone, reason)
+        SELECT :business_id, phone, :reason FROM unnest(CAST(:phones AS text[])) AS told (phone) ORDER BY phone
+            ON CONFLICT (business_id, phone) DO NOTHING RETURNING phone, reason
+    ), {opt_outs_told("added", ":business_id")}
+    SELECT count(*) FROM added
+""")  # noqa: S608 - names of our own statements
 
 _SKIP = text("""
     /* suppressions.skip
@@ -47,7 +52,7 @@ _SKIP = text("""
 
 _ALLOW = text("""
     /* suppressions.allow */
-    DELETE FROM suppressions WHERE business_id = :business_id AND phone = :phone
+    DELETE FROM suppressions WHERE business_id = :business_id AND phone = :phone RETURNING phone
 """)
 
 
@@ -67,6 +72,10 @@ async def suppress_all(connection: AsyncConnection, business_id: int, phones: Se
     await opted_out(connection, business_id, phones)
 
 
-async def allow(connection: AsyncConnection, business_id: int, phone: str) -> None:
-    """Take a person off the list again, for broadcasts from now on: who was skipped stays skipped."""
-    await connection.execute(_ALLOW, {"business_id": business_id, "phone": phone})
+async def allow(connection: AsyncConnection, business_id: int, phone: str, reason: str) -> None:
+    """Take a person off the list again, for broadcasts from now on: who was skipped stays skipped.
+
+    reason: in plain words, for whoever is told of it.
+    """
+    if await connection.scalar(_ALLOW, {"business_id": business_id, "phone": phone}) is not None:
+        await outbox.opted_in(connection, business_id, phone, reason)

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge, outlook
 from server.domain.states import Actor, BroadcastStatus
-from server.services import broadcasts
+from server.services import broadcasts, outbox
 
 # One round judges at most so many of one broadcast; the next goes on.
 MOST: int = 10_000
@@ -77,13 +77,14 @@ _FAIL = text("""
         UPDATE whatsapp_broadcast_recipients
            SET status = 'failed', failed_at = clock_timestamp(), unknown_at = NULL, was_unknown = true,
                error_message = :reason
-         WHERE broadcast_id = :broadcast_id AND id = ANY(:ids) AND status = 'unknown' RETURNING 1
+         WHERE broadcast_id = :broadcast_id AND id = ANY(:ids) AND status = 'unknown' RETURNING id
     )
     UPDATE whatsapp_broadcasts
        SET unknown_count = unknown_count - (SELECT count(*) FROM failed),
            failed_count = failed_count + (SELECT count(*) FROM failed),
            processed_count = processed_count + (SELECT count(*) FROM failed)
      WHERE id = :broadcast_id
+    RETURNING array(SELECT id FROM failed)
 """)
 
 _RESEND = text("""
@@ -175,7 +176,8 @@ async def lock(connection: AsyncConnection, broadcast_id: int) -> Row[Any] | Non
 
 async def fail(connection: AsyncConnection, broadcast_id: int, ids: Sequence[int], reason: str) -> None:
     """Count unknown ones as failed. The caller holds the broadcast."""
-    await connection.execute(_FAIL, {"broadcast_id": broadcast_id, "ids": list(ids), "reason": reason})
+    values = {"broadcast_id": broadcast_id, "ids": list(ids), "reason": reason}
+    await outbox.recipients_failed(connection, broadcast_id, await connection.scalar(_FAIL, values))
 
 
 async def resend(

@@ -18,18 +18,33 @@ from server.app import API, create_app
 from server.config import Settings
 from server.domain.scopes import KeyScope
 from server.domain.states import Actor, Move
-from server.models import Contact, RateCardPrice, Segment, Suppression, WhatsAppBroadcast, WhatsAppBroadcastRecipient
+from server.models import (
+    Contact,
+    RateCardPrice,
+    Segment,
+    Suppression,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WhatsAppBroadcast,
+    WhatsAppBroadcastRecipient,
+)
 from server.models import TestMessage as MessageOfATest
 from server.services import accounts
 from server.services.events import add_event
 from tests.api.conftest import Answer, Api
-from tests.support.builders import Tenant, a_broadcast
+from tests.support.builders import VAULT, Tenant, a_broadcast
 from tests.support.openapi import Operation, Request, operations
 
 # Neither stands in an example of the document: whoever reads one has it from Acme.
 SECRET = "Secret of Acme"
 PHONE = "+972509990001"
-TABLES = {"broadcast_id": "whatsapp_broadcasts", "key_id": "api_keys", "recipient_id": "whatsapp_broadcast_recipients"}
+TABLES = {
+    "broadcast_id": "whatsapp_broadcasts",
+    "key_id": "api_keys",
+    "recipient_id": "whatsapp_broadcast_recipients",
+    "webhook_id": "webhook_endpoints",
+    "delivery_id": "webhook_deliveries",
+}
 # The only list that is not empty for a business that has nothing: the key that asks stands on it.
 NEVER_EMPTY = f"{API}/api-keys"
 DOCUMENT = create_app(Settings()).openapi()
@@ -64,6 +79,11 @@ async def everything_of(engine: AsyncEngine, tenant: Tenant) -> None:
         await connection.execute(insert(RateCardPrice).values(business_id=tenant.business_id, **price))
         segment = {"business_id": tenant.business_id, "name": SECRET, "audience": {"tags": ["vip"]}}
         await connection.execute(insert(Segment).values(segment))
+        endpoint = {"business_id": tenant.business_id, "url": "https://acme.example/", "events": ["recipient.failed"]}
+        endpoint |= {"description": SECRET, "secret_encrypted": VAULT.encrypt("whsec_" + "MDAw" * 8)}
+        endpoint_id = await connection.scalar(insert(WebhookEndpoint).values(endpoint).returning(WebhookEndpoint.id))
+        delivery = {"business_id": tenant.business_id, "endpoint_id": endpoint_id, "event": "recipient.failed"}
+        await connection.execute(insert(WebhookDelivery).values({**delivery, "data": {"phone": PHONE}}))
 
 
 @pytest.fixture

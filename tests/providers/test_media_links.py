@@ -4,7 +4,8 @@ import pytest
 
 from server.domain.preflight import LinkAnswer, LinkRefused, LinkSilent
 from server.providers import media_links
-from server.providers.media_links import ask, is_public
+from server.providers.media_links import ask
+from server.providers.public_hosts import is_public
 from tests.providers.servers import Connection, always, answer, serving
 
 PNG = answer(200, b"", kind="image/png; charset=x").replace(b"content-length: 0", b"content-length: 6000000")
