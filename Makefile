@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install dev browser vendor messages run test lint fmt bench soak lock clean
+.PHONY: help install dev browser vendor messages screenshots run test lint fmt bench soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ browser:
 vendor: dev ## Renew the dashboard's front-end files from their packages
 	cd frontend && npm ci --silent --no-audit --no-fund
 	$(BIN)/python frontend/vendor.py
+
+screenshots: dev browser ## Take the pictures of the README anew, from the demo
+	$(BIN)/python -m frontend.screenshots
 
 messages: dev ## Bring the dashboard's translations up to date with its texts
 	$(BIN)/python -m frontend.messages
