@@ -90,6 +90,9 @@ class Act(StrEnum):
     RETRY = "retry"  # another broadcast goes to those who failed in this one
     RATE = "have another rate"
     SCHEDULE_ANEW = "be scheduled anew"
+    ASK_APPROVAL = "be put up for approval"  # somebody started it, and another person has to let it go
+    APPROVE = "be approved"
+    DECLINE = "be declined"
 
 
 class Rule(NamedTuple):

@@ -12,7 +12,7 @@ from server.models.broadcasts import (
     WhatsAppBroadcast,
     WhatsAppBroadcastRecipient,
 )
-from server.models.businesses import ApiKey, Business, Session, User
+from server.models.businesses import ApiKey, AuditEntry, Business, Invite, RecoveryCode, Session, SignInStep, User
 from server.models.channels import Channel, Template
 from server.models.contacts import Contact, Segment
 from server.models.test_messages import TestMessage
@@ -28,6 +28,7 @@ from server.models.webhooks import (
 __all__ = [
     "AccountUpdate",
     "ApiKey",
+    "AuditEntry",
     "Base",
     "BroadcastEvent",
     "BroadcastSample",
@@ -38,11 +39,14 @@ __all__ = [
     "Contact",
     "IdempotencyKey",
     "InboundMessage",
+    "Invite",
     "MessageStatus",
     "ReceiptKey",
+    "RecoveryCode",
     "Segment",
     "SendAttempt",
     "Session",
+    "SignInStep",
     "Suppression",
     "Template",
     "TestMessage",

@@ -10,7 +10,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, canaries, samples, sessions, snapshots, stops, unknowns
+from server.services import (
+    broadcasts,
+    canaries,
+    invites,
+    samples,
+    second_steps,
+    sessions,
+    snapshots,
+    stops,
+    unknowns,
+)
 
 RETENTION_OF_KEYS_HOURS = 24
 # Statuses and oddities are kept so long; what they changed stays in the rows.
@@ -133,6 +143,8 @@ async def go_round(engine: AsyncEngine, policy: Policy) -> Round:
         await samples.take(connection)
     async with engine.begin() as connection:
         await sessions.forget(connection)
+        await second_steps.forget(connection)
+        await invites.forget(connection)
         await connection.execute(_FORGET_KEYS, {"hours": RETENTION_OF_KEYS_HOURS})
         for statement in (_FORGET_STATUSES, _FORGET_ODDITIES):
             await connection.execute(statement, {"days": RETENTION_OF_STATUSES_DAYS})
