@@ -8,10 +8,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from server.api_models.shared import Instant, storable
 from server.cursors import page, read_cursor
+from server.domain.audit import AuditAct
 from server.once import Once
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
-from server.services import channels
+from server.services import audit, channels
 from server.web_resources import BusinessId, Resources, Transaction
 
 router = APIRouter(
@@ -99,6 +100,7 @@ async def add_channel(
     """Add a number; the same number again renews its tokens, and its rate where one is given."""
     new = channels.NewChannel(**wanted.model_dump())
     channel_id = await channels.add(connection, resources.vault, business_id, new)
+    await audit.add(connection, business_id, resources.who, AuditAct.NUMBER_ADDED, subject=wanted.phone_number_id)
     return await once.keep(ChannelShown.model_validate(await channels.show(connection, business_id, channel_id)))
 
 
@@ -113,8 +115,11 @@ async def change_channel(
     channel_id: Id, wanted: ChannelChange, connection: Transaction, business_id: BusinessId, resources: Resources
 ) -> ChannelShown:
     """Renew tokens or the rate; a broadcast that is running follows a new rate at once."""
-    await channels.show(connection, business_id, channel_id)
-    await channels.change(connection, resources.vault, channel_id, wanted.model_dump(exclude_unset=True))
+    shown = await channels.show(connection, business_id, channel_id)
+    changes = wanted.model_dump(exclude_unset=True)
+    await channels.change(connection, resources.vault, channel_id, changes)
+    about = {"subject": shown["phone_number_id"], "detail": ", ".join(changes)}
+    await audit.add(connection, business_id, resources.who, AuditAct.NUMBER_CHANGED, **about)
     return ChannelShown.model_validate(await channels.show(connection, business_id, channel_id))
 
 
@@ -128,5 +133,6 @@ async def remove_channel(
 
     Broadcasts that it sent stay, and what WhatsApp still reports of them is heard. The same number can be added again.
     """
-    await channels.show(connection, business_id, channel_id)
+    shown = await channels.show(connection, business_id, channel_id)
     await channels.remove(connection, resources.vault, channel_id)
+    await audit.add(connection, business_id, resources.who, AuditAct.NUMBER_REMOVED, subject=shown["phone_number_id"])

@@ -25,13 +25,14 @@ from server.api_models.contacts import (
 )
 from server.api_models.shared import country
 from server.cursors import page, read_cursor, read_place, write_cursor, write_place
+from server.domain.audit import AuditAct
 from server.domain.contacts import clean_tags
 from server.domain.errors import BadInput, Problem
 from server.domain.wishes import Wish
 from server.once import Once, OnceInParts
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
-from server.services import consents, contacts, conversations
+from server.services import audit, consents, contacts, conversations
 from server.services.consents import WishTold
 from server.services.contact_imports import Imported, import_contacts
 from server.services.contact_lists import ContactRow, Reading, people_of_csv, people_of_lines, people_of_objects
@@ -139,9 +140,13 @@ async def change_contact(
 
 
 @router.delete("/{contact_id}", status_code=HTTPStatus.NO_CONTENT, responses=_gone)
-async def delete_contact(contact_id: Id, connection: Transaction, business_id: BusinessId) -> None:
+async def delete_contact(
+    contact_id: Id, connection: Transaction, business_id: BusinessId, resources: Resources
+) -> None:
     """Forget a person: phone, name, tags and attributes. An opt-out stays, so that no list brings it back to life."""
     await contacts.forget(connection, business_id, contact_id)
+    # By the number alone: whoever is forgotten is not named in what is kept.
+    await audit.add(connection, business_id, resources.who, AuditAct.CONTACT_DELETED, subject=str(contact_id))
 
 
 @router.post("/{contact_id}/opt-out", responses=_gone)

@@ -70,8 +70,11 @@ async def verify(request: Request) -> Response:
     """Meta asks whether this address is ours: the challenge comes back where the verify token is a channel's."""
     asked = request.query_params
     token = asked.get("hub.verify_token", "")
-    if asked.get("hub.mode") == "subscribe" and token and await _door(request).directory.knows_verify_token(token):
-        return PlainTextResponse(asked.get("hub.challenge", ""))
+    if asked.get("hub.mode") == "subscribe" and token:
+        directory = _door(request).directory
+        if verified := await directory.of_verify_token(token):
+            await directory.note_verified(verified)
+            return PlainTextResponse(asked.get("hub.challenge", ""))
     return problem(HTTPStatus.FORBIDDEN, "No channel has this verify token.")
 
 

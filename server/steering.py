@@ -10,11 +10,15 @@ import redis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models.broadcasts import Broadcast, StoppedBroadcast
+from server.domain.approval import Verdict
+from server.domain.audit import AuditAct
+from server.domain.errors import NotNow
+from server.domain.preflight import refuse_errors
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
-from server.services import broadcast_json, broadcasts, drafts, retries, stops
+from server.services import approvals, audit, broadcast_json, broadcasts, drafts, preflight, retries, stops
 from server.services.broadcasts import Why
 from server.services.preflight import Outside
 from server.web_resources import WebResources
@@ -22,12 +26,16 @@ from server.web_resources import WebResources
 _log = get_logger(__name__)
 
 
-async def start(resources: WebResources, business_id: int, broadcast_id: int) -> Broadcast:
-    """Start a draft, or put it on its schedule, unless its pre-flight finds an error."""
+async def start(resources: WebResources, business_id: int, broadcast_id: int, *, seen: str | None = None) -> Broadcast:
+    """Start a draft, or put it on its schedule, unless its pre-flight finds an error.
+
+    Where the business wants a second person for it, it stays a draft that waits for one (`services/approvals`).
+    seen: of whoever approves it, the fingerprint of what they looked at.
+    """
     outside = await ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
-        await start_within(resources, connection, broadcast_id, outside)
+        await start_within(resources, connection, broadcast_id, outside, seen=seen)
         broadcast = await show(connection, business_id, broadcast_id)
     await enqueue(resources, broadcast)
     return broadcast
@@ -61,8 +69,10 @@ async def resume(resources: WebResources, business_id: int, broadcast_id: int) -
 async def cancel(resources: WebResources, business_id: int, broadcast_id: int) -> StoppedBroadcast:
     """Stop for good: no request leaves later than 250 ms after this. Says how many were in flight."""
     async with resources.engine.begin() as connection:
-        await show(connection, business_id, broadcast_id)
+        before = await show(connection, business_id, broadcast_id)
         await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+        if not before.cancel_requested:
+            await _write_down(resources, connection, broadcast_id, AuditAct.BROADCAST_CANCELLED)
         in_flight_count = await stops.in_flight_count(connection, broadcast_id)
     # The wish is committed: from here on nothing more leaves. Where no runner lives, the end is written at once.
     async with resources.engine.begin() as connection:
@@ -93,11 +103,40 @@ async def ask_outside(resources: WebResources, business_id: int, broadcast_id: i
 
 
 async def start_within(
-    resources: WebResources, connection: AsyncConnection, broadcast_id: int, outside: Outside
+    resources: WebResources,
+    connection: AsyncConnection,
+    broadcast_id: int,
+    outside: Outside,
+    *,
+    seen: str | None = None,
 ) -> None:
-    """Start a draft in the caller's transaction, which made it or looked it up; `enqueue` comes after the commit."""
+    """Start a draft in the caller's transaction, which made it or looked it up; `enqueue` comes after the commit.
+
+    It stays a draft where it waits for a second person from here on. Raises `NotNow` where it waits for one already.
+    """
+    verdict = await approvals.admit(connection, broadcast_id, resources.who, seen=seen)
+    if verdict is Verdict.WAIT:
+        raise NotNow("This broadcast waits for another person to approve it.")
+    if verdict is Verdict.ASK:
+        refuse_errors(await preflight.inspect(connection, broadcast_id, outside))
+        await approvals.ask(connection, broadcast_id, resources.who)
+        return
     starts_per_minute = resources.settings.bulk_starts_per_minute
     await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside)
+    await _write_down(resources, connection, broadcast_id, AuditAct.BROADCAST_STARTED)
+
+
+async def decline(resources: WebResources, business_id: int, broadcast_id: int, note: str) -> None:
+    """Put a broadcast back that another person asked for. note: why."""
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        await approvals.decline(connection, broadcast_id, resources.who, note)
+
+
+async def _write_down(resources: WebResources, connection: AsyncConnection, broadcast_id: int, act: AuditAct) -> None:
+    shown = await broadcast_json.show(connection, None, broadcast_id)
+    subject = f"{broadcast_id} {shown['name']}"
+    await audit.add(connection, shown["business_id"], resources.who, act, subject=subject)
 
 
 async def enqueue(resources: WebResources, broadcast: Broadcast) -> None:

@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.config import Settings
+from server.domain.audit import NOBODY, Who
 from server.domain.errors import Denied, Forbidden
 from server.domain.scopes import KeyScope
 from server.jobs.queues import HintQueue
@@ -31,7 +32,10 @@ _bearer = HTTPBearer(auto_error=False, description="An API key, `clr_…`, of `c
 
 @dataclass(frozen=True, slots=True)
 class WebResources:
-    """Settings, database, queue and keys. engine: of the whole process, or of the one business that a request is of."""
+    """Settings, database, queue and keys. engine: of the whole process, or of the one business that a request is of.
+
+    who: whoever asks, as it is written down.
+    """
 
     settings: Settings
     engine: Connects
@@ -40,6 +44,7 @@ class WebResources:
     vault: Vault
     progress: ProgressHub
     call_limit: CallLimit
+    who: Who = NOBODY
 
     @property
     def lookout(self) -> Lookout:
@@ -108,9 +113,15 @@ async def _business_of(key: Key) -> int:
 BusinessId = Annotated[int, Depends(_business_of)]
 
 
-async def _resources_of_business(resources: ProcessResources, business_id: BusinessId) -> WebResources:
+def address_of(request: Request) -> str:
+    """The network address that a request comes from."""
+    return request.client.host if request.client else "unknown"
+
+
+async def _resources_of_business(request: Request, resources: ProcessResources, key: Key) -> WebResources:
     assert isinstance(resources.engine, AsyncEngine)
-    return replace(resources, engine=BusinessEngine(resources.engine, business_id))
+    who = Who(key.name, key_id=key.id, is_admin=key.scope is KeyScope.ADMIN, address=address_of(request))
+    return replace(resources, engine=BusinessEngine(resources.engine, key.business_id), who=who)
 
 
 Resources = Annotated[WebResources, Depends(_resources_of_business)]

@@ -6,7 +6,11 @@ The words are marked for translation here (`N_`) and translated where they are s
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from server.domain.audit import AuditAct
+from server.domain.evidence import UnknownPolicy
 from server.domain.limits import Limit
+from server.domain.roles import Role
+from server.domain.scopes import KeyScope
 from server.domain.states import Act, Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
 
 
@@ -126,6 +130,9 @@ OF_MOVES: Final[Mapping[str, str]] = {
     Act.RETRY.name.lower(): N_("Tried again by another broadcast"),
     Act.RATE.name.lower(): N_("The rate was changed"),
     Act.SCHEDULE_ANEW.name.lower(): N_("The schedule was changed"),
+    Act.ASK_APPROVAL.name.lower(): N_("A second person was asked"),
+    Act.APPROVE.name.lower(): N_("Approved"),
+    Act.DECLINE.name.lower(): N_("Declined"),
 }
 
 OF_ACTORS: Final[Mapping[str, str]] = {
@@ -149,4 +156,63 @@ OF_OUTCOMES: Final[Mapping[str, str]] = {
     "put_off": N_("put off until later"),
     "unknown": N_("no answer came"),
     "under_way": N_("under way"),
+}
+
+# What each role may do, in a sentence.
+OF_ROLES: Final[Mapping[Role, tuple[str, str]]] = {
+    Role.OWNER: (N_("Owner"), N_("Everything: numbers, keys, people and settings too.")),
+    Role.EDITOR: (N_("Editor"), N_("Writes, sends and steers broadcasts, and keeps the contacts.")),
+    Role.APPROVER: (N_("Approver"), N_("What an editor does, and lets large broadcasts of others go.")),
+    Role.VIEWER: (N_("Viewer"), N_("Looks at everything and changes nothing.")),
+}
+
+OF_SCOPES: Final[Mapping[KeyScope, tuple[str, str]]] = {
+    KeyScope.READ: (N_("Read"), N_("Looks at everything but keys.")),
+    KeyScope.SEND: (N_("Send"), N_("Also makes, starts and steers broadcasts, and keeps contacts.")),
+    KeyScope.ADMIN: (N_("Admin"), N_("Also numbers and keys, and needs nobody's approval.")),
+}
+
+OF_POLICIES: Final[Mapping[UnknownPolicy, tuple[str, str]]] = {
+    UnknownPolicy.EVIDENCE: (
+        N_("Decide by evidence"),
+        N_(
+            "Sends again only where WhatsApp cannot have taken the message: it reported on nearly all others of the "
+            "same minute, and not on this one. Otherwise it counts as failed in the end."
+        ),
+    ),
+    UnknownPolicy.ASSUME_FAILED: (
+        N_("Never send twice"),
+        N_("Counts as failed after a while, whatever the evidence. Somebody may get nothing."),
+    ),
+    UnknownPolicy.RESEND: (
+        N_("Always send again"),
+        N_("Sends again after a while, whatever the evidence. Somebody may get it twice."),
+    ),
+}
+
+# Who did what, after the name of whoever did it.
+OF_ACTS: Final[Mapping[AuditAct, Look]] = {
+    AuditAct.SIGN_IN: Look(N_("Signed in"), "neutral", "log-in"),
+    AuditAct.SIGN_IN_FAILED: Look(N_("Sign-in failed"), "failed", "circle-x"),
+    AuditAct.RECOVERY_CODE_USED: Look(N_("Recovery code used"), "unknown", "key-round"),
+    AuditAct.PASSWORD_CHANGED: Look(N_("Password changed"), "neutral", "key-round"),
+    AuditAct.SECOND_STEP_ON: Look(N_("Second step switched on"), "delivered", "shield-check"),
+    AuditAct.SECOND_STEP_OFF: Look(N_("Second step switched off"), "unknown", "shield-off"),
+    AuditAct.SESSIONS_ENDED: Look(N_("Signed out elsewhere"), "neutral", "log-out"),
+    AuditAct.PERSON_INVITED: Look(N_("Person invited"), "neutral", "user-plus"),
+    AuditAct.INVITE_WITHDRAWN: Look(N_("Invite withdrawn"), "neutral", "user-minus"),
+    AuditAct.PERSON_JOINED: Look(N_("Joined"), "neutral", "user-plus"),
+    AuditAct.ROLE_CHANGED: Look(N_("Role changed"), "neutral", "users"),
+    AuditAct.PERSON_REMOVED: Look(N_("Person removed"), "neutral", "user-minus"),
+    AuditAct.KEY_MADE: Look(N_("Key made"), "neutral", "key-round"),
+    AuditAct.KEY_REVOKED: Look(N_("Key revoked"), "neutral", "key-round"),
+    AuditAct.NUMBER_ADDED: Look(N_("Number added"), "neutral", "smartphone"),
+    AuditAct.NUMBER_CHANGED: Look(N_("Number changed"), "neutral", "smartphone"),
+    AuditAct.NUMBER_REMOVED: Look(N_("Number removed"), "neutral", "smartphone"),
+    AuditAct.SETTINGS_CHANGED: Look(N_("Settings changed"), "neutral", "settings"),
+    AuditAct.CONTACT_DELETED: Look(N_("Contact deleted"), "neutral", "user-minus"),
+    AuditAct.APPROVAL_ASKED: Look(N_("Approval asked for"), "paused", "hand"),
+    AuditAct.APPROVAL_DECLINED: Look(N_("Approval declined"), "neutral", "hand"),
+    AuditAct.BROADCAST_STARTED: Look(N_("Broadcast started"), "live", "send"),
+    AuditAct.BROADCAST_CANCELLED: Look(N_("Broadcast cancelled"), "neutral", "ban"),
 }

@@ -26,17 +26,24 @@ _alone: Final = MovingWindowRateLimiter(MemoryStorage())
 
 
 async def count_try(limit: CallLimit, email: str, place: str) -> None:
-    """Count one try. Raises `LimitReached` where it is one too many.
+    """Count one try of a password. Raises `LimitReached` where it is one too many.
 
     place: the network address it comes from.
     """
-    person = hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    await _count(limit, email.strip().lower(), place)
+
+
+async def count_guess(limit: CallLimit, user_id: int, place: str) -> None:
+    """Count one try of a code, or of the old password, by somebody who is known. Raises `LimitReached`."""
+    await _count(limit, f"user {user_id}", place)
+
+
+async def _count(limit: CallLimit, who: str, place: str) -> None:
+    person = hashlib.sha256(who.encode()).hexdigest()
     counted = ((OF_A_PERSON, person), (OF_A_PERSON_LONG, person), (OF_A_PLACE, place))
     taken = [await _take(limit, item, who) for item, who in counted]
     if not all(taken):
-        raise LimitReached(
-            "Too many tries to sign in. Wait a minute, then try again.", retry_after=_RETRY_AFTER_SECONDS
-        )
+        raise LimitReached("Too many tries. Wait a minute, then try again.", retry_after=_RETRY_AFTER_SECONDS)
 
 
 async def _take(limit: CallLimit, item: RateLimitItem, who: str) -> bool:

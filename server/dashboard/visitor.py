@@ -15,16 +15,19 @@ from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.domain.audit import Who
 from server.domain.errors import Forbidden
 from server.domain.roles import Permission
-from server.services import sessions
+from server.services import second_steps, sessions
 from server.services.sessions import LONGEST, Visitor
 from server.tenancy import BusinessEngine
-from server.web_resources import ProcessResources, WebResources
+from server.web_resources import ProcessResources, WebResources, address_of
 
 SESSION_COOKIE: Final = "clarion_session"
 # Whoever is not signed in yet has a form to protect as well: the sign-in.
 FORM_COOKIE: Final = "clarion_form"
+# Of somebody whose password was right and who owes a code: no session.
+STEP_COOKIE: Final = "clarion_step"
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "X-CSRF-Token"
 _SAFE: Final = frozenset(("GET", "HEAD"))
@@ -67,9 +70,10 @@ def allowed_to(needed: Permission) -> Any:
     return Depends(check)
 
 
-async def _resources_of_visitor(resources: ProcessResources, visitor: SignedIn) -> WebResources:
+async def _resources_of_visitor(request: Request, resources: ProcessResources, visitor: SignedIn) -> WebResources:
     assert isinstance(resources.engine, AsyncEngine)
-    return replace(resources, engine=BusinessEngine(resources.engine, visitor.business_id))
+    who = Who(visitor.name, user_id=visitor.user_id, address=address_of(request))
+    return replace(resources, engine=BusinessEngine(resources.engine, visitor.business_id), who=who)
 
 
 # As `web_resources.Resources`, for whoever comes with a cookie in place of a key.
@@ -119,6 +123,19 @@ def keep_session(request: Request, response: Response, token: str) -> None:
         max_age=int(LONGEST.total_seconds()),
         httponly=True,
         samesite="lax",
+        secure=_is_secure(request),
+    )
+
+
+def keep_step(request: Request, response: Response, token: str) -> None:
+    """Remember in a browser that the password was right, for as long as the code may take."""
+    response.set_cookie(
+        STEP_COOKIE,
+        token,
+        max_age=int(second_steps.WAITS.total_seconds()),
+        path="/sign-in",
+        httponly=True,
+        samesite="strict",
         secure=_is_secure(request),
     )
 

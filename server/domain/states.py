@@ -92,6 +92,9 @@ class Act(StrEnum):
     SCHEDULE_ANEW = "be scheduled anew"
     GO_TO_OTHERS = "go to another audience"
     LOOK_BEFORE_START = "be looked at"  # what its pre-flight warned of
+    ASK_APPROVAL = "be put up for approval"  # somebody started it, and another person has to let it go
+    APPROVE = "be approved"
+    DECLINE = "be declined"
 
 
 class Rule(NamedTuple):

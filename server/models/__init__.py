@@ -12,7 +12,7 @@ from server.models.broadcasts import (
     WhatsAppBroadcast,
     WhatsAppBroadcastRecipient,
 )
-from server.models.businesses import ApiKey, Business, Session, User
+from server.models.businesses import ApiKey, AuditEntry, Business, Invite, RecoveryCode, Session, SignInStep, User
 from server.models.channels import Channel, Template
 from server.models.contacts import Contact, Segment
 from server.models.prices import RateCardPrice
@@ -31,6 +31,7 @@ from server.models.webhooks_out import WebhookDelivery, WebhookEndpoint
 __all__ = [
     "AccountUpdate",
     "ApiKey",
+    "AuditEntry",
     "Base",
     "BroadcastEvent",
     "BroadcastSample",
@@ -41,12 +42,15 @@ __all__ = [
     "Contact",
     "IdempotencyKey",
     "InboundMessage",
+    "Invite",
     "MessageStatus",
     "RateCardPrice",
     "ReceiptKey",
+    "RecoveryCode",
     "Segment",
     "SendAttempt",
     "Session",
+    "SignInStep",
     "Suppression",
     "Template",
     "TestMessage",

@@ -78,6 +78,11 @@ class WhatsAppBroadcast(Base):
 
     history_head: Mapped[str] = mapped_column(server_default="0" * 64)  # the hash of the last event
 
+    # A draft that waits for a second person: who asked (none: they are gone), when, and for what exactly.
+    approval_requested_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    approval_requested_at: Mapped[datetime | None]
+    approval_fingerprint: Mapped[str | None]
+
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     scheduled_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]

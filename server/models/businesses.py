@@ -1,4 +1,4 @@
-"""A business, the people who sign in for it and are signed in, and the keys that programs use."""
+"""A business, the people who sign in for it, the keys that programs use, and what all of them did."""
 
 from datetime import datetime
 from typing import Any
@@ -27,6 +27,7 @@ class Business(Base):
     time_zone: Mapped[str] = mapped_column(server_default="UTC")  # of people whose number says nothing of a place
     quiet_hours: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
     frequency_cap: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none: off
+    approval_over: Mapped[int | None]  # a broadcast to more people needs a second person; none: no broadcast does
 
 
 class User(Base):
@@ -43,6 +44,9 @@ class User(Base):
     language: Mapped[str | None]  # of the dashboard; none: their browser's
     last_signed_in_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    totp_secret_encrypted: Mapped[str | None]  # of the second step of the sign-in
+    totp_confirmed_at: Mapped[datetime | None]  # a first code was right; without it nobody is asked for one
+    totp_last_step: Mapped[int | None]  # of the last code that was taken: no code is taken twice
 
 
 class Session(Base):
@@ -58,6 +62,61 @@ class Session(Base):
     browser: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     last_seen_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class RecoveryCode(Base):
+    """A code that opens once, for whoever lost their second step. Only its hash is kept."""
+
+    __tablename__ = "recovery_codes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    code_hash: Mapped[str]
+
+
+class SignInStep(Base):
+    """Somebody gave the right password, and owes the code. No session: nothing opens by it."""
+
+    __tablename__ = "sign_in_steps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token_hash: Mapped[str]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+
+
+class Invite(Base):
+    """Somebody may join by a link. Gone once it was used; only the hash of what the link holds is kept."""
+
+    __tablename__ = "invites"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    token_hash: Mapped[str]
+    email: Mapped[str]
+    role: Mapped[str]
+    invited_by: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    expires_at: Mapped[datetime]
+
+
+class AuditEntry(Base):
+    """Who did what: a person or a key, by name too, for both may be gone. Only ever added to."""
+
+    __tablename__ = "audit_entries"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    business_id: Mapped[int] = mapped_column(ForeignKey("businesses.id"))
+    at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
+    user_id: Mapped[int | None]
+    key_id: Mapped[int | None]
+    who: Mapped[str]
+    act: Mapped[str]
+    subject: Mapped[str] = mapped_column(server_default="")  # to what or whom, by its name
+    detail: Mapped[str] = mapped_column(server_default="")
+    address: Mapped[str | None]  # of the network that it came from
 
 
 class ApiKey(Base):

@@ -27,6 +27,10 @@ class Channel(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     removed_at: Mapped[datetime | None]  # late webhooks of it are still heard
     last_status_at: Mapped[datetime | None]  # when a status last came by webhook: whether the line is open
+    verified_name: Mapped[str | None]  # as WhatsApp last said it, like `quality`
+    quality: Mapped[str | None]
+    webhook_verified_at: Mapped[datetime | None]  # Meta asked with this verify token, and was answered
+    last_webhook_at: Mapped[datetime | None]  # when anything that this app secret proves last came
 
 
 class Template(Base):

@@ -15,7 +15,7 @@ Never retried, never redirected: a request leaves at most once for each call. To
 """
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -31,10 +31,12 @@ from server.domain.errors import ProviderAway, ProviderRefuses
 from server.domain.meanings import explain_stop
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.providers.wire import (
+    AppPage,
     BareErrorBody,
     ErrorBody,
     GraphError,
     PhoneNumberNode,
+    PhoneNumberPage,
     SendResponse,
     TemplateNode,
     TemplatePage,
@@ -172,6 +174,18 @@ class WhatsAppClient:
         return await self._get(
             quote(phone_number_id, safe=""), {"fields": _PHONE_NUMBER_FIELDS}, token, PhoneNumberNode
         )
+
+    async def numbers_of(self, waba_id: str, token: str) -> Sequence[str] | None:
+        """The ids of an account's numbers; None where it has more than one page of them. Raises `ProviderAway`."""
+        query = {"fields": "id", "limit": "100"}
+        page = await self._get(f"{quote(waba_id, safe='')}/phone_numbers", query, token, PhoneNumberPage)
+        if page.paging is not None and page.paging.next:
+            return None
+        return [node.id for node in page.data]
+
+    async def has_subscribers(self, waba_id: str, token: str) -> bool:
+        """Whether an account tells any app of its events. Raises `ProviderAway`."""
+        return bool((await self._get(f"{quote(waba_id, safe='')}/subscribed_apps", {}, token, AppPage)).data)
 
     def _client(self) -> Client:
         if self._open is None:

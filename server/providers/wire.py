@@ -177,3 +177,16 @@ class PhoneNumberNode(Struct, frozen=True):
     """`TIER_250`, `TIER_2K`, `TIER_10K`, `TIER_100K` or `TIER_UNLIMITED`: unique people a day, for the portfolio."""
     health_status: HealthStatus | None = None
     webhook_configuration: dict[str, Any] | None = None
+
+
+class PhoneNumberPage(Struct, frozen=True):
+    """`GET /{waba_id}/phone_numbers`, one page."""
+
+    data: list[PhoneNumberNode] = []
+    paging: Paging | None = None
+
+
+class AppPage(Struct, frozen=True):
+    """`GET /{waba_id}/subscribed_apps`: the apps that are told of the account's events."""
+
+    data: list[Any] = []

@@ -54,6 +54,7 @@ class KeyUsed(NamedTuple):
     id: int
     business_id: int
     scope: KeyScope
+    name: str
 
 
 class NewKey(NamedTuple):
@@ -87,7 +88,7 @@ async def key_used(connection: AsyncConnection, key: str) -> KeyUsed:
     """
     row = (
         await connection.execute(
-            select(ApiKey.id, ApiKey.business_id, ApiKey.scope, ApiKey.last_used_at).where(
+            select(ApiKey.id, ApiKey.business_id, ApiKey.scope, ApiKey.name, ApiKey.last_used_at).where(
                 ApiKey.key_hash == hash_api_key(key), ApiKey.revoked_at.is_(None)
             )
         )
@@ -97,7 +98,7 @@ async def key_used(connection: AsyncConnection, key: str) -> KeyUsed:
     now = datetime.now(UTC)
     if row.last_used_at is None or now - row.last_used_at > LAST_USED_EVERY:
         await connection.execute(update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=now))
-    return KeyUsed(row.id, row.business_id, KeyScope(row.scope))
+    return KeyUsed(row.id, row.business_id, KeyScope(row.scope), row.name)
 
 
 async def page_of_keys(
@@ -112,14 +113,16 @@ async def page_of_keys(
     return [dict(row) for row in rows.mappings()]
 
 
-async def revoke_api_key(connection: AsyncConnection, business_id: int, key_id: int) -> None:
-    """Let a key open nothing any more, at once. Raises `NotFound` where the business has no such key."""
+async def revoke_api_key(connection: AsyncConnection, business_id: int, key_id: int) -> str:
+    """Let a key open nothing any more, at once. Returns its name. Raises `NotFound` where there is no such key."""
     statement = update(ApiKey).where(
         ApiKey.business_id == business_id, ApiKey.id == key_id, ApiKey.revoked_at.is_(None)
     )
-    revoked = await connection.execute(statement.values(revoked_at=func.clock_timestamp()).returning(ApiKey.id))
-    if revoked.one_or_none() is None:
+    revoked = await connection.execute(statement.values(revoked_at=func.clock_timestamp()).returning(ApiKey.name))
+    name = revoked.scalar_one_or_none()
+    if name is None:
         raise NotFound(f"There is no key {key_id}.")
+    return str(name)
 
 
 async def business_name(connection: AsyncConnection, business_id: int) -> str:

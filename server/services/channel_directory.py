@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import BadInput, DatabaseAway
@@ -19,6 +19,12 @@ KEPT_SECONDS: Final = 10.0
 NOT_AGAIN_SECONDS: Final = 0.5
 # How long whoever asks waits for a database that hangs.
 READ_SECONDS: Final = 5.0
+
+_VERIFIED = text("""
+    /* channel_directory.verified   Whoever knows the token may ask often, and is written down once a minute. */
+    UPDATE channels SET webhook_verified_at = clock_timestamp()
+     WHERE id = ANY(:ids) AND coalesce(webhook_verified_at, '-infinity') < clock_timestamp() - interval '1 minute'
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,17 @@ class ChannelDirectory:
             return found
         return _first(await self._within(NOT_AGAIN_SECONDS), wanted, proves)
 
-    async def knows_verify_token(self, token: str) -> bool:
-        """Whether a number was set up with this verify token."""
+    async def of_verify_token(self, token: str) -> list[int]:
+        """The numbers that were set up with this verify token."""
         channels = await self._within(NOT_AGAIN_SECONDS)
-        return any(hmac.compare_digest(known.verify_token.encode(), token.encode()) for known in channels)
+        return [
+            known.channel_id for known in channels if hmac.compare_digest(known.verify_token.encode(), token.encode())
+        ]
+
+    async def note_verified(self, channel_ids: list[int]) -> None:
+        """Meta asked with the verify token of these numbers, and is answered: their set-up says so."""
+        async with self._engine.begin() as connection:
+            await connection.execute(_VERIFIED, {"ids": channel_ids})
 
     async def peers(self, channel_id: int) -> list[Known]:
         """The numbers whose webhooks the same app secret signs, this one included."""

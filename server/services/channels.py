@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from psycopg.errors import InsufficientPrivilege
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, NotNow
@@ -59,7 +59,8 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
         "app_secret_encrypted": vault.encrypt(new.app_secret),
         "verify_token_encrypted": vault.encrypt(new.verify_token),
     }
-    values["removed_at"] = None
+    # What was proven by older secrets proves nothing of these.
+    values |= {"removed_at": None, "webhook_verified_at": None, "last_webhook_at": None}
     if new.rate_per_second is not None:
         values |= {"rate_per_second": new.rate_per_second, "rate_is_chosen": True}
     statement = insert(Channel).values(values)
@@ -84,12 +85,15 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
 
 def _check(new: NewChannel) -> None:
     for name in ("phone_number_id", "waba_id"):
-        value = getattr(new, name)
-        if not (value.isascii() and value.isdecimal()):
-            raise BadInput(f'{name} is "{value}"; it should be the digits that Meta shows.', pointer=f"/{name}")
+        _check_id(name, getattr(new, name))
     for name in ("token", "app_secret", "verify_token"):
         if not getattr(new, name).strip():
             raise BadInput(f"{name} is empty.", pointer=f"/{name}")
+
+
+def _check_id(name: str, value: str) -> None:
+    if not (value.isascii() and value.isdecimal()):
+        raise BadInput(f'{name} is "{value}"; it should be the digits that Meta shows.', pointer=f"/{name}")
 
 
 async def choose(connection: AsyncConnection, business_id: int, channel_id: int | None) -> int:
@@ -187,6 +191,10 @@ async def change(connection: AsyncConnection, vault: Vault, channel_id: int, cha
     values: dict[str, Any] = {
         f"{name}_encrypted": vault.encrypt(changes[name]) for name in SECRETS if changes.get(name) is not None
     }
+    if "app_secret_encrypted" in values:
+        values["last_webhook_at"] = None
+    if "verify_token_encrypted" in values:
+        values["webhook_verified_at"] = None
     if "rate_per_second" in changes:
         rate = changes["rate_per_second"]
         values["rate_is_chosen"] = rate is not None
@@ -215,6 +223,32 @@ async def remove(connection: AsyncConnection, vault: Vault, channel_id: int) -> 
         )
     values = {"removed_at": func.clock_timestamp(), "token_encrypted": vault.encrypt("")}
     await connection.execute(update(Channel).where(Channel.id == channel_id).values(values))
+
+
+async def correct_ids(
+    connection: AsyncConnection, business_id: int, channel_id: int, phone_number_id: str, waba_id: str
+) -> None:
+    """Mend the ids of a number that nothing was sent from yet.
+
+    Raises `BadInput` where an id is none, or another number has it; `NotNow` where a broadcast names this one.
+    """
+    for name, value in (("phone_number_id", phone_number_id), ("waba_id", waba_id)):
+        _check_id(name, value)
+    used = select(WhatsAppBroadcast.id).where(WhatsAppBroadcast.channel_id == channel_id).limit(1)
+    if await connection.scalar(used) is not None:
+        raise NotNow("A broadcast was made with this number, so its ids stay. Add the other number beside it.")
+    statement = update(Channel).where(Channel.id == channel_id, Channel.business_id == business_id)
+    try:
+        async with connection.begin_nested():
+            await connection.execute(statement.values(phone_number_id=phone_number_id, waba_id=waba_id))
+    except IntegrityError as error:
+        raise BadInput(f"The number {phone_number_id} is there already.", pointer="/phone_number_id") from error
+
+
+async def verify_token(connection: AsyncConnection, vault: Vault, channel_id: int) -> str:
+    """What Meta is told to ask with. No secret of Meta's: ours, to be copied there. Raises `BadInput`."""
+    stored = await connection.scalar(select(Channel.verify_token_encrypted).where(Channel.id == channel_id))
+    return vault.decrypt(str(stored))
 
 
 def _shown(business_id: int) -> Select[int, str, str, int, datetime]:

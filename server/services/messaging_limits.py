@@ -59,9 +59,15 @@ async def remember(connection: AsyncConnection, business_id: int, limit: int) ->
     await connection.execute(_REMEMBER, {"business_id": business_id, "limit": limit})
 
 
+async def known_limit(connection: AsyncConnection, business_id: int) -> int | None:
+    """What Meta last said that the limit is, `UNLIMITED` for none; None where it has said nothing."""
+    limit = await connection.scalar(_LIMIT, {"business_id": business_id})
+    return None if limit is None else int(limit)
+
+
 async def room(connection: AsyncConnection, business_id: int) -> Room | None:
     """How many can be reached now; None where there is no limit, or nobody knows one."""
-    limit = await connection.scalar(_LIMIT, {"business_id": business_id})
+    limit = await known_limit(connection, business_id)
     if limit is None or limit == UNLIMITED:
         return None
     used = int(await connection.scalar(_USED, {"business_id": business_id}) or 0)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pwdlib import PasswordHash
 from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput
 from server.models import User
@@ -23,6 +24,14 @@ class SignedIn(NamedTuple):
 
     user_id: int
     business_id: int
+    name: str
+
+
+class Tried(NamedTuple):
+    """A sign-in that was tried at the address of somebody: whose, and whether the password was right."""
+
+    person: SignedIn
+    is_right: bool
 
 
 @cache
@@ -42,16 +51,34 @@ def check_new(password: str, *, pointer: str = "/password") -> None:
         raise BadInput(f"A password has at least {SHORTEST} characters.", pointer=pointer)
 
 
-async def sign_in(engine: Connects, email: str, password: str) -> SignedIn | None:
-    """Who it is; None where the address or the password is wrong, and nobody learns which of them."""
+async def try_sign_in(engine: Connects, email: str, password: str) -> Tried | None:
+    """Whose address it is, and whether the password is right; None where it is nobody's.
+
+    Both take the same time, and whoever tries is to be told the same.
+    """
+    email = email.replace("\x00", "")  # which PostgreSQL takes for no text at all
     async with engine.connect() as connection:
-        columns = (User.id, User.business_id, User.password_hash)
+        columns = (User.id, User.business_id, User.name, User.email, User.password_hash)
         row = (await connection.execute(select(*columns).where(func.lower(User.email) == email.lower()))).one_or_none()
     known = await asyncio.to_thread(_nobody) if row is None else str(row.password_hash)
     is_right, renewed = await asyncio.to_thread(hasher().verify_and_update, password, known)
-    if row is None or not is_right:
+    if row is None:
         return None
-    async with engine.begin() as connection:
-        values = {"last_signed_in_at": func.clock_timestamp()} | ({"password_hash": renewed} if renewed else {})
-        await connection.execute(update(User).where(User.id == row.id).values(values))
-    return SignedIn(int(row.id), int(row.business_id))
+    if is_right and renewed:
+        async with engine.begin() as connection:
+            await connection.execute(update(User).where(User.id == row.id).values(password_hash=renewed))
+    return Tried(SignedIn(int(row.id), int(row.business_id), row.name or row.email), is_right)
+
+
+async def is_right(engine: Connects, user_id: int, password: str) -> bool:
+    """Whether it is somebody's password."""
+    async with engine.connect() as connection:
+        known = await connection.scalar(select(User.password_hash).where(User.id == user_id))
+    return known is not None and await asyncio.to_thread(hasher().verify, password, known)
+
+
+async def change(connection: AsyncConnection, user_id: int, password: str) -> None:
+    """Give somebody a new password. Raises `BadInput` where it is too short."""
+    check_new(password)
+    hashed = await asyncio.to_thread(hasher().hash, password)
+    await connection.execute(update(User).where(User.id == user_id).values(password_hash=hashed))

@@ -177,10 +177,11 @@ async def _ask_number(client: WhatsAppClient, sender: Sender) -> Outside:
         return Outside((of_absence(str(error)),))
     limit = limit_of(node.whatsapp_business_manager_messaging_limit)
     level = node.throughput.level if node.throughput is not None else None
-    return Outside(tuple(of_number(_state_of(node))), limit, throughput=throughput_of(level))
+    return Outside(tuple(of_number(state_of(node))), limit, throughput=throughput_of(level))
 
 
-def _state_of(node: PhoneNumberNode) -> NumberState:
+def state_of(node: PhoneNumberNode) -> NumberState:
+    """A number as WhatsApp describes it."""
     health = node.health_status
     return NumberState(
         status=node.status or "",

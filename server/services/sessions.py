@@ -7,13 +7,13 @@ given one beforehand. A session ends a week after it was last used, and thirty d
 import hashlib
 import secrets
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.roles import Permission, Role, may
-from server.models import Session
+from server.models import Session, User
 
 IDLE: Final = timedelta(days=7)
 LONGEST: Final = timedelta(days=30)
@@ -64,6 +64,8 @@ async def begin(connection: AsyncConnection, user_id: int, business_id: int, *, 
     values = {"user_id": user_id, "business_id": business_id, "token_hash": _hash(token)}
     told = {"address": address[:_LONGEST_TEXT], "browser": browser[:_LONGEST_TEXT]}
     await connection.execute(insert(Session).values(values | told))
+    signed_in = update(User).where(User.id == user_id).values(last_signed_in_at=func.clock_timestamp())
+    await connection.execute(signed_in)
     return token
 
 
@@ -96,6 +98,22 @@ async def end_all(connection: AsyncConnection, user_id: int, *, but_session_id: 
     if but_session_id is not None:
         statement = statement.where(Session.id != but_session_id)
     return len((await connection.execute(statement.returning(Session.id))).all())
+
+
+async def end_one(connection: AsyncConnection, user_id: int, session_id: int) -> bool:
+    """End one of a person's own sessions. False: there is no such one, or it is somebody else's."""
+    statement = delete(Session).where(Session.user_id == user_id, Session.id == session_id)
+    return await connection.scalar(statement.returning(Session.id)) is not None
+
+
+async def listed(connection: AsyncConnection, user_id: int) -> list[dict[str, Any]]:
+    """Where a person is signed in, the last used first."""
+    columns = (Session.id, Session.address, Session.browser, Session.created_at, Session.last_seen_at)
+    now = func.clock_timestamp()
+    statement = select(*columns).where(
+        Session.user_id == user_id, Session.last_seen_at > now - IDLE, Session.created_at > now - LONGEST
+    )
+    return [dict(row) for row in (await connection.execute(statement.order_by(Session.last_seen_at.desc()))).mappings()]
 
 
 async def count(connection: AsyncConnection, user_id: int) -> int:

@@ -14,7 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import ClarionError
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
-from server.services import broadcasts, canaries, deliveries, samples, sessions, starts, stops, unknowns
+from server.services import (
+    broadcasts,
+    canaries,
+    deliveries,
+    invites,
+    samples,
+    second_steps,
+    sessions,
+    starts,
+    stops,
+    unknowns,
+)
 from server.services.preflight import Lookout, Outside
 
 RETENTION_OF_KEYS_HOURS = 24
@@ -144,6 +155,8 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
         await samples.take(connection)
     async with engine.begin() as connection:
         await sessions.forget(connection)
+        await second_steps.forget(connection)
+        await invites.forget(connection)
         await connection.execute(_FORGET_KEYS, {"hours": RETENTION_OF_KEYS_HOURS})
         for statement in (_FORGET_STATUSES, _FORGET_ODDITIES):
             await connection.execute(statement, {"days": RETENTION_OF_STATUSES_DAYS})

@@ -65,6 +65,12 @@ _HEARD_FROM = text("""
     UPDATE channels SET last_status_at = greatest(last_status_at, :at) WHERE id = ANY(:ids)
 """)
 
+_CAME = text("""
+    /* webhooks.came   Once a minute a number is enough, whatever comes. */
+    UPDATE channels SET last_webhook_at = :at
+     WHERE id = ANY(:ids) AND coalesce(last_webhook_at, '-infinity') < CAST(:at AS timestamptz) - interval '1 minute'
+""")
+
 _ENDING = text("SELECT status, failed_count FROM whatsapp_broadcasts WHERE id = :id")
 
 
@@ -174,6 +180,11 @@ class WebhookDesk:
             at = max(heard.received_at for heard in news.heard)
             ids = sorted({heard.channel_id for heard in news.heard})
             await connection.execute(_HEARD_FROM, {"ids": ids, "at": at})
+        # The number that proved a body may be another one of the account than the one it is about.
+        came = {body.channel_id for body in bodies}
+        came |= {heard.channel_id for heard in news.heard} | {written.channel_id for written in news.written}
+        at = max(body.received_at for body in bodies)
+        await connection.execute(_CAME, {"ids": sorted(came), "at": at})
         await connection.execute(_DONE, {"ids": [body.id for body in bodies]})
 
     async def _read(self, bodies: Sequence[Body]) -> _News:
