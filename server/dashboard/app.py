@@ -17,7 +17,21 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import problems
-from server.dashboard import pages_broadcast, pages_broadcasts, pages_overview, pages_people, pages_sign_in
+from server.dashboard import (
+    pages_account,
+    pages_approvals,
+    pages_audit,
+    pages_broadcast,
+    pages_broadcasts,
+    pages_join,
+    pages_keys,
+    pages_numbers,
+    pages_overview,
+    pages_people,
+    pages_settings,
+    pages_sign_in,
+    pages_team,
+)
 from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
 from server.database import in_words
@@ -25,6 +39,21 @@ from server.domain.errors import ClarionError
 
 # What is not for a browser: whoever asks for it is answered in JSON, also where it does not exist.
 _FOR_PROGRAMS: Final = ("/api/", "/webhooks/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics")
+_PAGES: Final = (
+    pages_sign_in,
+    pages_join,
+    pages_overview,
+    pages_broadcasts,
+    pages_broadcast,
+    pages_approvals,
+    pages_people,
+    pages_numbers,
+    pages_settings,
+    pages_account,
+    pages_team,
+    pages_keys,
+    pages_audit,
+)
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -43,7 +72,7 @@ def create_dashboard(shared_state: Any) -> FastAPI:
     """The pages. shared_state: of the application that they are part of, with its resources."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(refuse_forgeries)])
     app.state = shared_state
-    for module in (pages_sign_in, pages_overview, pages_broadcasts, pages_broadcast, pages_people):
+    for module in _PAGES:
         app.include_router(module.router)
     app.mount("/static", _Kept(directory=STATIC))
     app.add_exception_handler(SignInNeeded, _ask_to_sign_in)

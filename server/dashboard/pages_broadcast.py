@@ -15,9 +15,9 @@ from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, a
 from server.domain.errors import NotFound
 from server.domain.meanings import MEANINGS
 from server.domain.roles import Permission
-from server.domain.states import RecipientStatus
+from server.domain.states import BroadcastStatus, RecipientStatus
 from server.parameters import Id
-from server.services import broadcast_json, recipients, samples
+from server.services import approvals, broadcast_json, recipients, samples
 
 router = APIRouter(prefix="/broadcasts/{broadcast_id}")
 _SENDS: Final = [allowed_to(Permission.SEND)]
@@ -32,7 +32,9 @@ async def show_broadcast(
     """The line, the bar, the plot, the funnel; reasons and history come after the page."""
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     row = await broadcast_json.message_of(connection, broadcast_id)
-    return render(request, "broadcast/page.html", visitor, shown=shown, message=row.message)
+    is_draft = shown["status"] == BroadcastStatus.DRAFT
+    request_made = await approvals.request_of(connection, broadcast_id) if is_draft else None
+    return render(request, "broadcast/page.html", visitor, shown=shown, message=row.message, approval=request_made)
 
 
 @router.get("/stream")

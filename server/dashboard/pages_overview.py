@@ -10,8 +10,9 @@ from server.dashboard import formats
 from server.dashboard.languages import Speech
 from server.dashboard.rendering import render, speech_of
 from server.dashboard.visitor import PageTransaction, SignedIn
+from server.domain.roles import Permission
 from server.domain.states import BroadcastStatus, PauseReason
-from server.services import broadcast_json, channels, overview
+from server.services import approvals, broadcast_json, numbers, overview
 from server.services.overview import Month
 
 router = APIRouter()
@@ -63,6 +64,7 @@ async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, con
         under_way=under_way,
         has_any=bool(newest),
         attention=[
+            *await _approvals(speech, visitor, connection),
             *_paused(speech, under_way),
             *_unknowns(speech, await overview.with_unknowns(connection, business_id)),
             *_templates(speech, await overview.troubled_templates(connection, business_id)),
@@ -74,11 +76,11 @@ async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, con
         ),
         numbers=[
             {
-                "id": channel["id"],
-                "title": channel["phone_number_id"],
-                "text": speech.gettext("%(rate)s messages a second", rate=channel["rate_per_second"]),
+                "id": known["id"],
+                "title": formats.phone(known["display_phone_number"] or known["phone_number_id"]),
+                "text": speech.gettext("%(rate)s messages a second", rate=known["rate_per_second"]),
             }
-            for channel in await channels.listed(connection, business_id)
+            for known in await numbers.listed(connection, business_id)
         ],
     )
 
@@ -92,6 +94,25 @@ def _month_before(instant: datetime) -> datetime:
         except ValueError:
             continue
     return instant.replace(year=year, month=month)
+
+
+async def _approvals(speech: Speech, visitor: SignedIn, connection: PageTransaction) -> list[Item]:
+    """What waits for whoever looks: another person's request, of somebody who may answer."""
+    if not visitor.may(Permission.APPROVE):
+        return []
+    waiting = await approvals.waiting(connection, visitor.business_id)
+    return [
+        Item(
+            href=f"/broadcasts/{asked['id']}",
+            tone="paused",
+            icon="hand",
+            title=speech.gettext("%(name)s waits for your approval", name=asked["name"]),
+            text=speech.gettext("%(who)s has asked for it.", who=asked["who"] or speech.gettext("Somebody")),
+            word=speech.gettext("Look"),
+        )
+        for asked in waiting
+        if asked["approval_requested_by"] != visitor.user_id
+    ]
 
 
 def _paused(speech: Speech, under_way: list[dict[str, Any]]) -> list[Item]:

@@ -50,6 +50,7 @@ def _environment() -> Environment:
         "is_final": lambda status: BroadcastStatus(status) in FINAL,
     }
     environment.filters["phone"] = formats.phone
+    environment.filters["browser"] = formats.browser
     return environment
 
 
