@@ -211,7 +211,7 @@ OF_ACTS: Final[Mapping[AuditAct, Look]] = {
     AuditAct.NUMBER_REMOVED: Look(N_("Number removed"), "neutral", "smartphone"),
     AuditAct.SETTINGS_CHANGED: Look(N_("Settings changed"), "neutral", "settings"),
     AuditAct.CONTACT_DELETED: Look(N_("Contact deleted"), "neutral", "user-minus"),
-    AuditAct.APPROVAL_ASKED: Look(N_("Approval asked for"), "paused", "hand"),
+    AuditAct.APPROVAL_ASKED: Look(N_("Approval requested"), "paused", "hand"),
     AuditAct.APPROVAL_DECLINED: Look(N_("Approval declined"), "neutral", "hand"),
     AuditAct.BROADCAST_STARTED: Look(N_("Broadcast started"), "live", "send"),
     AuditAct.BROADCAST_CANCELLED: Look(N_("Broadcast cancelled"), "neutral", "ban"),
