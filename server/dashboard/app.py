@@ -14,7 +14,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import problems
-from server.dashboard import pages_broadcast, pages_broadcasts, pages_overview, pages_people, pages_sign_in
+from server.dashboard import (
+    pages_broadcast,
+    pages_broadcasts,
+    pages_consents,
+    pages_contacts,
+    pages_imports,
+    pages_overview,
+    pages_people,
+    pages_segments,
+    pages_sign_in,
+    pages_templates,
+)
 from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
 from server.domain.errors import ClarionError
@@ -40,6 +51,8 @@ def create_dashboard(shared_state: Any) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(refuse_forgeries)])
     app.state = shared_state
     for module in (pages_sign_in, pages_overview, pages_broadcasts, pages_broadcast, pages_people):
+        app.include_router(module.router)
+    for module in (pages_contacts, pages_consents, pages_imports, pages_segments, pages_templates):
         app.include_router(module.router)
     app.mount("/static", _Kept(directory=STATIC))
     app.add_exception_handler(SignInNeeded, _ask_to_sign_in)
