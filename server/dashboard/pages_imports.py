@@ -38,7 +38,7 @@ from server.web_resources import WebResources
 router = APIRouter(prefix="/contacts/import", dependencies=[allowed_to(Permission.SEND)])
 _JSON_LINES: Final = frozenset((".ndjson", ".jsonl"))
 _ROWS_LOOKED_AT: Final = 3
-_REJECTED_SHOWN: Final = 200
+_REJECTED_SHOWN: Final = 50
 Option = Annotated[str, Query(max_length=2_000)]
 
 

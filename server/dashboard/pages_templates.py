@@ -15,6 +15,7 @@ from server.dashboard.rendering import render, speech_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain import template_parts
 from server.domain.errors import BadInput, ProviderAway
+from server.domain.messages import obstacles_of
 from server.domain.roles import Permission
 from server.services import channels, template_library, templates
 from server.services.sessions import Visitor
@@ -78,6 +79,7 @@ async def show_template(
         shown=template,
         examples=template_parts.examples_of(template["components"]),
         variables=template_parts.variables(template["components"]),
+        obstacles=obstacles_of(template["components"]),
         advice=template_looks.advice(speech, template["status"], news),
         pause=template_looks.pause_of(template["status"], news),
         quality=template_looks.quality_of(news),
