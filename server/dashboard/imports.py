@@ -91,7 +91,8 @@ class _Runner:
     def _note(self, progress: LoadProgress) -> None:
         run = self._run
         run.rows_count, run.accepted_count, run.rejected_count = progress
-        run.share = min(1.0, self._file.tell() / self._size)
+        # Whoever has read it to its end has closed it.
+        run.share = 1.0 if self._file.closed else min(1.0, self._file.tell() / self._size)
 
     def _end(self, done: Imported) -> None:
         run = self._run

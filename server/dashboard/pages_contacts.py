@@ -14,7 +14,7 @@ from server.dashboard.contact_looks import OF_MESSAGES, OF_WISHES
 from server.dashboard.forms import ContactId, as_pairs, problems_of
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
-from server.domain.contacts import tags_in
+from server.domain.contacts import clean_tag, tags_in
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
 from server.services import contacts, conversations, vocabulary
@@ -35,8 +35,12 @@ Fields = Annotated[list[str] | None, Form(max_length=250)]
 
 
 def _filters(q: str, tag: str, state: str) -> Filters:
-    """What is chosen. A tag that can be none is one that nobody has, and finds nobody."""
-    return Filters(tags=[tag] if tag.strip() else [], opted_out=_STATES.get(state), q=q.strip() or None)
+    """What is chosen. Raises `BadInput` for what can be no tag."""
+    try:
+        tags = [clean_tag(tag)] if tag.strip() else []
+    except ValueError as error:
+        raise BadInput(f"{error}.".capitalize(), pointer="query: tag") from error
+    return Filters(tags=tags, opted_out=_STATES.get(state), q=q.replace("\x00", "").strip() or None)
 
 
 @router.get("")
@@ -51,13 +55,13 @@ async def list_contacts(
 ) -> Response:
     """Everybody, the newest first. What is searched, chosen and turned to stands in the address."""
     chosen = {"q": q, "tag": tag, "state": state if state in _STATES else ""}
-    problem, found = "", []
+    problem, found, before_id = "", [], read_cursor(cursor)
     try:
         found = await contacts.newest(
             connection,
             visitor.business_id,
             _filters(q, tag, state),
-            before_id=read_cursor(cursor),
+            before_id=before_id,
             limit=_A_PAGE + 1,
         )
     except BadInput as error:

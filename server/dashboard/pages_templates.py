@@ -41,7 +41,8 @@ async def list_templates(
     cursor: str | None = None,
 ) -> Response:
     """Every template by its name. What is searched, chosen and turned to stands in the address."""
-    return await _list(request, visitor, connection, Wanted(q, status, category, language), cursor)
+    wanted = (choice.replace("\x00", "") for choice in (q, status, category, language))
+    return await _list(request, visitor, connection, Wanted(*wanted), cursor)
 
 
 @router.get("/sync")

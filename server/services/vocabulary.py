@@ -23,8 +23,8 @@ _ATTRIBUTES = text("""
 
 _EVERY_ATTRIBUTE = text("""
     /* vocabulary.every_attribute   Cost: every contact once. For an export, which reads them all anyway. */
-    SELECT DISTINCT name FROM contacts, jsonb_object_keys(attributes) AS name
-     WHERE business_id = :business_id ORDER BY name
+    SELECT DISTINCT held.attribute FROM contacts c, jsonb_object_keys(c.attributes) AS held (attribute)
+     WHERE c.business_id = :business_id ORDER BY held.attribute
 """)
 
 

@@ -90,6 +90,8 @@ def test_contacts_are_found_by_name_digits_tag_and_wish(visitor: Browser) -> Non
     assert "1 contact" in visitor.get("/contacts/count?q=dan").text
     # What can be no tag finds nobody, and says why.
     assert "stand between tags" in visitor.get("/contacts?tag=a;b").text
+    assert visitor.get("/contacts/contacts.csv?tag=a;b").status == 422
+    assert found("q=%00dan") == [first]
 
 
 def test_a_list_goes_on_behind_its_last_contact(visitor: Browser, api: Api) -> None:
