@@ -1,6 +1,7 @@
 """Contacts on the pages: found, kept, changed, opted out and in, forgotten."""
 
 import re
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from tests.dashboard.conftest import Browser, Page
 DANA = "+972501234567"
 
 
-def make(visitor: Browser, phone: str = DANA, **fields: object) -> str:
+def make(visitor: Browser, phone: str = DANA, **fields: Any) -> str:
     """A contact; the path of its page."""
     visitor.get("/contacts/new")
     page = visitor.post("/contacts", phone=phone, **fields)
@@ -54,7 +55,7 @@ def test_a_contact_is_kept_changed_and_forgotten(visitor: Browser, api: Api) -> 
     ],
 )
 def test_what_cannot_be_kept_is_said_at_its_field_and_what_was_typed_stays(
-    visitor: Browser, wrong: dict[str, object], words: str
+    visitor: Browser, wrong: dict[str, Any], words: str
 ) -> None:
     visitor.get("/contacts/new")
     page = visitor.post("/contacts", **{"phone": DANA, "name": "Kept <b>", **wrong})

@@ -1,6 +1,7 @@
 """Segments on the pages: made, counted, changed and deleted."""
 
 import re
+from typing import Any
 
 from tests.api.conftest import Api
 from tests.dashboard.conftest import Browser
@@ -10,7 +11,7 @@ PEOPLE = [
     {"phone": "+972500000002", "tags": ["vip"], "city": "Acre"},
     {"phone": "+972500000003", "tags": ["north", "staff"]},
 ]
-HAIFA = {"attribute": ["city", ""], "operator": ["is", "is"], "value": ["Haifa", ""]}
+HAIFA: dict[str, Any] = {"attribute": ["city", ""], "operator": ["is", "is"], "value": ["Haifa", ""]}
 
 
 def words(text: str) -> str:
@@ -25,7 +26,7 @@ def test_a_segment_is_made_counted_changed_and_deleted(visitor: Browser, api: Ap
     assert words(visitor.post("/contacts/segments/count", tags="vip, north", match="any").text) == "3 people"
     assert words(visitor.post("/contacts/segments/count", not_tags="staff", **HAIFA).text) == "1 person"
 
-    fields = {"name": "VIPs", "tags": "vip, north", "match": "any", "not_tags": "staff", **HAIFA}
+    fields: dict[str, Any] = {"name": "VIPs", "tags": "vip, north", "match": "any", "not_tags": "staff", **HAIFA}
     assert visitor.post("/contacts/segments", **fields).path == "/contacts/segments"
     made = api.get("/segments").json["items"][0]
     assert made["audience"] == {
@@ -39,7 +40,7 @@ def test_a_segment_is_made_counted_changed_and_deleted(visitor: Browser, api: Ap
     assert "everybody tagged vip or north, not tagged staff" in visitor.get("/contacts/segments").text
     assert 'value="vip, north"' in visitor.get(path).text
 
-    changed = {"name": "VIPs", "attribute": ["city"], "operator": ["exists_not"], "value": [""]}
+    changed: dict[str, Any] = {"name": "VIPs", "attribute": ["city"], "operator": ["exists_not"], "value": [""]}
     visitor.post(path, **changed)
     assert words(visitor.get(f"{path}/size").text) == "1 person"
     assert "its people stay" in visitor.get(f"{path}/ask/delete").text

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from server.domain.template_parts import Variable, examples_of, fill, shown, variables, variables_of
 
-NAMED = [
+NAMED: list[dict[str, Any]] = [
     {
         "type": "BODY",
         "text": "Hi {{first_name}}, we expect you on {{date}}.",
         "example": {"body_text_named_params": [{"param_name": "first_name", "example": "Dana"}]},
     }
 ]
-CODE = [
+CODE: list[dict[str, Any]] = [
     {"type": "BODY", "text": "*{{1}}* is your code.", "example": {"body_text": [["123456"]]}},
     {"type": "BUTTONS", "buttons": [{"type": "URL", "text": "Copy", "url": "https://x/?c={{1}}", "example": ["https://x/?c=12"]}]},
 ]  # fmt: skip
@@ -42,7 +42,10 @@ def test_examples_fill_the_variables_they_belong_to() -> None:
 
 
 def test_a_value_of_the_header_is_none_of_the_body() -> None:
-    both = [{"type": "HEADER", "format": "TEXT", "text": "To {{1}}"}, {"type": "BODY", "text": "Hi {{1}}"}]
+    both: list[dict[str, Any]] = [
+        {"type": "HEADER", "format": "TEXT", "text": "To {{1}}"},
+        {"type": "BODY", "text": "Hi {{1}}"},
+    ]
     message = shown(both, {"variables": {"1": "Dana"}, "header": {"text": "all"}})
     assert (message.header, message.body) == ("To all", "Hi Dana")
 
