@@ -41,7 +41,7 @@ async def begin(
     columns: Mapping[str, str],
     ends_with: AsyncExitStack,
 ) -> None:
-    """Begin an import. ends_with: what holds the file, closed when it is over; the caller's own where this raises.
+    """Begin an import. ends_with: what holds the file; it is taken over, unless this raises, and closed at the end.
 
     Raises `NotNow` where another import is under way, `QueueAway`.
     """
@@ -51,7 +51,7 @@ async def begin(
         await asyncio.to_thread(import_runs.begin, resources.redis, business_id, run)
     except redis.RedisError as error:
         raise QueueAway("The queue's server does not answer, and an import tells there how it goes.") from error
-    task = asyncio.create_task(_Runner(resources, business_id, file, run).carry_out(rows, ends_with))
+    task = asyncio.create_task(_Runner(resources, business_id, file, run).carry_out(rows, ends_with.pop_all()))
     _running.add(task)
     task.add_done_callback(_running.discard)
 

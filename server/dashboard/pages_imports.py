@@ -93,9 +93,7 @@ async def begin_import(
         reading = _reading(options["default_country"], options["tags"])
         wanted = options["phone_column"].strip() or None
         columns, rows = await asyncio.to_thread(_open, file, name, reading, wanted)
-        await imports.begin(
-            resources, visitor.business_id, file, rows, name=name, columns=columns, ends_with=stack.pop_all()
-        )
+        await imports.begin(resources, visitor.business_id, file, rows, name=name, columns=columns, ends_with=stack)
     return RedirectResponse("/contacts/import/run", status_code=HTTPStatus.SEE_OTHER)
 
 
