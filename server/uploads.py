@@ -4,10 +4,11 @@ import asyncio
 import errno
 import hashlib
 import io
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import IO, Final
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -70,6 +71,15 @@ async def spooled(request: Request) -> AsyncIterator[io.FileIO]:
     """
     with tempfile.TemporaryFile(buffering=0) as file:
         await _spool(request, file)
+        file.seek(0)
+        yield file
+
+
+@asynccontextmanager
+async def copied(stream: IO[bytes]) -> AsyncIterator[io.FileIO]:
+    """A file that a form brought, as one of our own, read from its beginning."""
+    with tempfile.TemporaryFile(buffering=0) as file:
+        await asyncio.to_thread(shutil.copyfileobj, stream, file)
         file.seek(0)
         yield file
 

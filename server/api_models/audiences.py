@@ -20,7 +20,7 @@ class ConditionRequest(Strict):
 
 
 class AudienceRequest(Strict):
-    """Whom of the contacts: every tag, none of `not_tags`, every condition. Without any of it, everybody."""
+    """Whom of the contacts: all of `tags`, one of `any_tags`, none of `not_tags`, every condition; else everybody."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -30,6 +30,7 @@ class AudienceRequest(Strict):
     )
 
     tags: list[Text] = Field(default=[])
+    any_tags: list[Text] = Field(default=[], description="has one of these at least")
     not_tags: list[Text] = Field(default=[])
     where: list[ConditionRequest] = Field(default=[])
     segment_id: Annotated[int | None, Field(description="a saved segment, and nothing beside it")] = None

@@ -1,11 +1,29 @@
-"""A form that came back: what is wrong stands at its field, and what was typed is kept."""
+"""What forms have in common: ids in an address, pairs of fields, and what is wrong, by the field it is at."""
 
 from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Annotated
 
-from server.domain.errors import BadInput
+from fastapi import Path
+
+from server.domain.errors import BadInput, NotNow
 
 # What is wrong with the form as a whole.
 WHOLE = ""
+ContactId = Annotated[int, Path(ge=1, lt=2**63)]
+
+
+def as_pairs(names: list[str] | None, values: list[str] | None) -> list[tuple[str, str]]:
+    """Two columns of a form as its rows; those in which nothing was typed left out."""
+    pairs = zip_longest(names or [], values or [], fillvalue="")
+    return [(name, value) for name, value in pairs if name.strip() or value.strip()]
+
+
+def problems_at(error: BadInput | NotNow, otherwise: str) -> dict[str, str]:
+    """What to say at each field, by its pointer. otherwise: where something stands that names no field."""
+    if isinstance(error, BadInput):
+        return {problem.pointer or otherwise: problem.detail for problem in reversed(error.problems)}
+    return {otherwise: str(error)}
 
 
 def problems_of(error: BadInput) -> Mapping[str, str]:

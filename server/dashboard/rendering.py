@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.dashboard import formats, languages, looks
+from server.dashboard import formats, languages, looks, whatsapp
 from server.dashboard.languages import Speech
 from server.dashboard.visitor import csrf_token, keep_form_secret
 from server.domain.roles import Permission
@@ -43,6 +43,7 @@ def _environment() -> Environment:
         "static": static,
         "icon": icon,
         "looks": looks,
+        "whatsapp": whatsapp,
         "languages": languages.LANGUAGES,
         "Move": Move,
         "Permission": Permission,

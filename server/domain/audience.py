@@ -1,9 +1,11 @@
 """An audience: whom of the contacts a broadcast goes to. Read, checked, described; looked up elsewhere.
 
-    {"tags": ["vip"], "not_tags": ["staff"], "where": [{"attribute": "city", "is": "Haifa"}]}
+    {"tags": ["vip"], "any_tags": ["north", "centre"], "not_tags": ["staff"],
+     "where": [{"attribute": "city", "is": "Haifa"}]}
 
-All of it must hold: every tag, none of the tags that are ruled out, every condition. An attribute that a person does
-not have meets no condition but `exists: false`; so a name that is misspelt finds nobody rather than everybody.
+All of it must hold: every tag, one at least of `any_tags`, none of the tags that are ruled out, every condition. An
+attribute that a person does not have meets no condition but `exists: false`; so a name that is misspelt finds nobody
+rather than everybody.
 An audience without any of it is everybody. `{"segment_id": 3}` is an audience that was saved under a name.
 """
 
@@ -18,7 +20,7 @@ from server.domain.errors import BadInput, Problem
 MOST_TAGS: Final = 50
 MOST_CONDITIONS: Final = 50
 _LARGEST_ID: Final = 2**63 - 1
-_KEYS: Final = ("tags", "not_tags", "where", "segment_id")
+_KEYS: Final = ("tags", "any_tags", "not_tags", "where", "segment_id")
 
 
 class Operator(StrEnum):
@@ -50,13 +52,15 @@ class Audience:
     not_tags: tuple[str, ...] = ()
     where: tuple[Condition, ...] = ()
     segment_id: int | None = None
+    any_tags: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """As `parse` reads it."""
         if self.segment_id is not None:
             return {"segment_id": self.segment_id}
         where = [{"attribute": one.attribute, one.operator.value: one.value} for one in self.where]
-        return {"tags": list(self.tags), "not_tags": list(self.not_tags), "where": where}
+        any_tags = {"any_tags": list(self.any_tags)} if self.any_tags else {}
+        return {"tags": list(self.tags), **any_tags, "not_tags": list(self.not_tags), "where": where}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +89,17 @@ def parse(raw: Mapping[str, Any], pointer: str = "/audience") -> Audience:
     if segment_id is not None:
         problems += _problems_of_segment(raw, segment_id, pointer)
     tags = _tags(raw.get("tags"), f"{pointer}/tags", problems)
+    any_tags = _tags(raw.get("any_tags"), f"{pointer}/any_tags", problems)
     not_tags = _tags(raw.get("not_tags"), f"{pointer}/not_tags", problems)
-    for tag in sorted(set(tags) & set(not_tags)):
+    for tag in sorted({*tags, *any_tags} & set(not_tags)):
         problems.append(Problem(f"{pointer}/not_tags", f'The tag "{tag}" is asked for and ruled out at once.'))
     where = _conditions(raw.get("where"), f"{pointer}/where", problems)
     if problems:
         detail = problems[0].detail if len(problems) == 1 else "The audience cannot be used."
         raise BadInput(detail, problems=problems)
-    return Audience(segment_id=segment_id) if segment_id is not None else Audience(tags, not_tags, where)
+    return (
+        Audience(segment_id=segment_id) if segment_id is not None else Audience(tags, not_tags, where, None, any_tags)
+    )
 
 
 _NO_SUCH_KEY: Final = f"There is no such field; an audience has {', '.join(_KEYS)}."
@@ -102,7 +109,7 @@ def _problems_of_segment(raw: Mapping[str, Any], segment_id: object, pointer: st
     if isinstance(segment_id, bool) or not isinstance(segment_id, int) or not 1 <= segment_id <= _LARGEST_ID:
         yield Problem(f"{pointer}/segment_id", "It should be the number of a saved segment.")
     if any(raw.get(key) for key in _KEYS if key != "segment_id"):
-        yield Problem(pointer, "A saved segment stands alone: leave out tags, not_tags and where.")
+        yield Problem(pointer, "A saved segment stands alone: leave out tags, any_tags, not_tags and where.")
 
 
 def _tags(raw: object, pointer: str, problems: list[Problem]) -> tuple[str, ...]:
@@ -182,6 +189,7 @@ def matches(audience: Audience, person: Person) -> bool:
     """
     return (
         person.tags.issuperset(audience.tags)
+        and (not audience.any_tags or not person.tags.isdisjoint(audience.any_tags))
         and person.tags.isdisjoint(audience.not_tags)
         and all(_holds(condition, person.value_of(condition.attribute)) for condition in audience.where)
     )
@@ -206,6 +214,8 @@ def describe(audience: Audience) -> str:
     parts = []
     if audience.tags:
         parts.append(f"tagged {_listed(audience.tags, 'and')}")
+    if audience.any_tags:
+        parts.append(f"tagged {_listed(audience.any_tags, 'or')}")
     if audience.not_tags:
         parts.append(f"not tagged {_listed(audience.not_tags, 'or')}")
     parts += [_in_words(condition) for condition in audience.where]

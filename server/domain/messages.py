@@ -234,6 +234,11 @@ def _variables_of(text: str) -> list[str]:
     return list(dict.fromkeys(_PLACEHOLDER.findall(text or "")))
 
 
+def obstacles_of(components: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Why no message of this template can be sent, whatever its values: parts that a broadcast has no words for."""
+    return [problem.detail for problem in _Shape.of(components, is_named=False).problems]
+
+
 # --- what does not fit
 
 

@@ -109,6 +109,16 @@ def people_of_csv(file: CsvList, reading: Reading) -> Iterator[ContactRow]:
     return (_of_csv(row, columns, attributes, reading) for row in file)
 
 
+def meanings_of(file: CsvList, reading: Reading) -> dict[str, str]:
+    """What each column of a file is taken for, in their order: `phone`, `name`, `opt_out` …, or `attribute`.
+
+    Raises `BadInput` where two columns mean the same, or one cannot be used.
+    """
+    people_of_csv(file, reading)  # checks the names of attributes
+    own = {column: kind for kind, column in _columns(file, reading)._asdict().items() if column is not None}
+    return {column: own.get(column, "attribute") for column in file.columns} | {file.phone_column: "phone"}
+
+
 def open_contacts(source: str, phone_column: str | None, reading: Reading) -> Iterator[ContactRow]:
     """Everybody in a file, by its name: `.ndjson` and `.jsonl` have a JSON object on each line, all else is CSV.
 

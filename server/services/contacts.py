@@ -78,6 +78,23 @@ async def page(
     return [dict(row) for row in rows.mappings()]
 
 
+async def newest(
+    connection: AsyncConnection, business_id: int, filters: Filters, *, before_id: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """At most `limit` contacts, the newest first. before_id: the last one of the page before."""
+    statement = _shown(business_id).where(*_conditions(filters))
+    if before_id is not None:
+        statement = statement.where(Contact.id < before_id)
+    rows = await connection.execute(statement.order_by(Contact.id.desc()).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def count(connection: AsyncConnection, business_id: int, filters: Filters, *, most: int) -> int:
+    """How many contacts there are, counted up to `most`: one that a name is looked for in reads no further."""
+    found = _shown(business_id).with_only_columns(Contact.id).where(*_conditions(filters)).limit(most).subquery()
+    return int(await connection.scalar(select(func.count()).select_from(found)) or 0)
+
+
 async def change(connection: AsyncConnection, business_id: int, contact_id: int, changes: Mapping[str, Any]) -> None:
     """Change what is named: `phone`, `name`, `tags` (all of them), `attributes` (those named; an empty one goes).
 

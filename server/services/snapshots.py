@@ -218,6 +218,9 @@ class _Parts:
         if audience.tags:
             self.values["tags"] = list(audience.tags)
             conditions.append("c.tags @> CAST(:tags AS text[])")
+        if audience.any_tags:
+            self.values["any_tags"] = list(audience.any_tags)
+            conditions.append("c.tags && CAST(:any_tags AS text[])")
         if audience.not_tags:
             self.values["not_tags"] = list(audience.not_tags)
             conditions.append("NOT c.tags && CAST(:not_tags AS text[])")

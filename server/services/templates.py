@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, func, select
@@ -19,10 +20,13 @@ from server.services.channels import Sender
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync brought."""
+    """What a sync brought. came, changed, went: of whom it is said, as `spring_sale (he)`."""
 
     templates_count: int
     approved_count: int
+    came: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    went: tuple[str, ...] = ()
 
 
 async def sync(connection: AsyncConnection, client: WhatsAppClient, business_id: int, sender: Sender) -> Synced:
@@ -46,6 +50,7 @@ async def sync(connection: AsyncConnection, client: WhatsAppClient, business_id:
         }
         for template in found
     ]
+    before = await _known(connection, business_id, sender.waba_id)
     if rows:
         statement = insert(Template).values(rows)
         key = ("business_id", "waba_id", "name", "language")
@@ -57,20 +62,38 @@ async def sync(connection: AsyncConnection, client: WhatsAppClient, business_id:
         Template.provider_id.not_in([template.id for template in found]),
     )
     await connection.execute(gone)
-    return Synced(len(rows), sum(row["status"] == APPROVED for row in rows))
+    after = await _known(connection, business_id, sender.waba_id)
+    return Synced(
+        len(rows),
+        sum(row["status"] == APPROVED for row in rows),
+        came=tuple(sorted(after.keys() - before.keys())),
+        changed=tuple(sorted(name for name in after.keys() & before.keys() if after[name] != before[name])),
+        went=tuple(sorted(before.keys() - after.keys())),
+    )
+
+
+async def _known(connection: AsyncConnection, business_id: int, waba_id: str) -> dict[str, Row[Any]]:
+    """What is known of the templates of an account, by name and language."""
+    columns = (Template.status, Template.category, Template.parameter_format, Template.components)
+    rows = await connection.execute(
+        select(Template.name, Template.language, *columns).where(
+            Template.business_id == business_id, Template.waba_id == waba_id
+        )
+    )
+    return {f"{row.name} ({row.language})": row for row in rows}
 
 
 async def sync_all(
     connection: AsyncConnection, configuration: Settings, business_id: int, senders: Sequence[Sender]
 ) -> Synced:
     """Sync the account of each of these numbers. Raises `ProviderAway`."""
-    templates_count = approved_count = 0
     async with WhatsAppClient(configuration.graph_api_url, configuration.graph_api_version) as client:
-        for sender in senders:
-            done = await sync(connection, client, business_id, sender)
-            templates_count += done.templates_count
-            approved_count += done.approved_count
-    return Synced(templates_count, approved_count)
+        all_done = [await sync(connection, client, business_id, sender) for sender in senders]
+    return Synced(
+        sum(done.templates_count for done in all_done),
+        sum(done.approved_count for done in all_done),
+        *(tuple(chain.from_iterable(getattr(done, kind) for done in all_done)) for kind in ("came", "changed", "went")),
+    )
 
 
 MARKETING: Final = "MARKETING"

@@ -1,148 +1,112 @@
-"""Browsers without a script: cookies, forms with their token, redirects that a test looks at before it follows them."""
+"""Somebody who is signed in to the pages of a web process of its own."""
 
-import http.client
+import http.cookiejar
 import re
-from collections.abc import AsyncIterator, Mapping
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import unescape
-from http.cookies import SimpleCookie
-from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlencode, urlsplit
+from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.domain.roles import Role
-from server.models import User
-from server.services import passwords
-from tests.api.conftest import a_tenant, clarion, serve, simulator
-from tests.support.builders import Tenant
-from tests.support.engine import Engine
+from tests.api.conftest import Api, api, clarion, other, simulator
 
-__all__ = ["clarion", "simulator"]
-
-OWNER = "owner@acme.example"
+__all__ = ["api", "clarion", "other", "simulator"]  # fixtures, used here as well
 PASSWORD = "a password"
+_FIELD = re.compile(r'name="csrf" value="([0-9a-f]+)"')
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What came back."""
+    """What came back, after all redirects."""
 
     status: int
-    headers: Mapping[str, str]
+    address: str
     text: str
 
     @property
-    def location(self) -> str:
-        """Where a redirect leads."""
-        return self.headers.get("location", "")
+    def path(self) -> str:
+        """Where one is now, without the host."""
+        parts = urllib.parse.urlsplit(self.address)
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
     def field(self, name: str) -> str:
-        """The value of a field of a form."""
-        found = re.search(rf'name="{name}"[^>]*? value="([^"]*)"', self.text)
-        assert found is not None, f"no field {name} in {self.text[:500]}"
-        return unescape(found.group(1))
+        """What stands in a field of a form."""
+        found = re.search(rf'<input[^>]* name="{re.escape(name)}"[^>]* value="([^"]*)"', self.text)
+        assert found is not None, name
+        return found[1]
 
 
-@dataclass
+@dataclass(slots=True)
 class Browser:
-    """One browser at one web process."""
+    """A browser without a script, as far as forms and cookies go."""
 
     address: str
-    cookies: dict[str, str] = field(default_factory=dict)
     csrf: str = ""
+    _cookies: http.cookiejar.CookieJar = field(default_factory=http.cookiejar.CookieJar)
 
     def get(self, path: str, **headers: str) -> Page:
-        """Look at a page, and remember the token of its forms."""
-        page = self._ask("GET", path, None, headers)
-        if found := re.search(r'name="csrf" value="([0-9a-f]+)"', page.text):
-            self.csrf = found.group(1)
+        """Look at a page."""
+        return self._ask(urllib.request.Request(f"{self.address}{path}"), headers)  # noqa: S310 - our own address
+
+    def post(
+        self, path: str, *, csrf: str | None = None, headers: Mapping[str, str] | None = None, **fields: Any
+    ) -> Page:
+        """Send a form. csrf: another token than that of the last page."""
+        given = {"csrf": self.csrf if csrf is None else csrf, **fields}
+        body = urllib.parse.urlencode(given, doseq=True).encode()
+        request = urllib.request.Request(f"{self.address}{path}", body)  # noqa: S310 - our own address
+        return self._ask(request, headers or {})
+
+    def upload(self, path: str, body: bytes) -> Page:
+        """Send a file as a page's script does."""
+        request = urllib.request.Request(f"{self.address}{path}", body)  # noqa: S310 - our own address
+        return self._ask(request, {"Content-Type": "text/csv", "X-CSRF-Token": self.csrf, "HX-Request": "true"})
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> "Browser":
+        """Come in by the form."""
+        self.get("/sign-in")
+        page = self.post("/sign-in", email=email, password=password)
+        assert page.status == 200, page.text
+        return self
+
+    def _ask(self, request: urllib.request.Request, headers: Mapping[str, str]) -> Page:
+        for name, value in headers.items():
+            request.add_header(name, value)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self._cookies))
+        try:
+            with opener.open(request, timeout=60) as response:
+                page = Page(response.status, response.url, response.read().decode())
+        except urllib.error.HTTPError as error:
+            page = Page(error.code, error.url, error.read().decode())
+        found = _FIELD.search(page.text)
+        self.csrf = found[1] if found else self.csrf
         return page
 
-    def post(self, path: str, fields: Mapping[str, str] | None = None, *, csrf: str | None = None) -> Page:
-        """Send a form. csrf: another token than that of the page before."""
-        body = urlencode({**(fields or {}), "csrf": self.csrf if csrf is None else csrf})
-        return self._ask("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
-    def sign_in(self, email: str = OWNER, password: str = PASSWORD, **fields: str) -> Page:
-        """Sign in as somebody, and take the token of the forms that follow."""
-        self.get("/sign-in")
-        answer = self.post("/sign-in", {"email": email, "password": password, **fields})
-        if answer.status == 303 and "clarion_session" in self.cookies:
-            self.get("/settings/account")
-        return answer
-
-    def another(self) -> Self:
-        """Somebody else's browser."""
-        return type(self)(self.address)
-
-    def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Page:
-        """A request that is no form."""
-        return self._ask(method, path, body, headers)
-
-    def _ask(self, method: str, path: str, body: str | bytes | None, headers: Mapping[str, str]) -> Page:
-        place = urlsplit(self.address)
-        connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=60)
-        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        connection.request(method, path, body, {**headers, **({"Cookie": cookie} if cookie else {})})
-        response = connection.getresponse()
-        text = response.read().decode()
-        for line in response.headers.get_all("Set-Cookie") or []:
-            for name, morsel in SimpleCookie(line).items():
-                if morsel["max-age"] == "0" or not morsel.value:
-                    self.cookies.pop(name, None)
-                else:
-                    self.cookies[name] = morsel.value
-        connection.close()
-        return Page(response.status, {name.lower(): value for name, value in response.getheaders()}, text)
-
-
-@dataclass(frozen=True, slots=True)
-class Acme:
-    """A business with a number, a template, a key and an owner; and the web process that serves it."""
-
-    tenant: Tenant
-    key: str
-    address: str
-    engine: AsyncEngine
-
-    async def a_person(self, role: Role, email: str = "") -> Browser:
-        """Somebody of the business with this role, signed in."""
-        address = email or f"{role}@acme.example"
-        hashed = passwords.hasher().hash(PASSWORD)
-        values = {"business_id": self.tenant.business_id, "email": address, "password_hash": hashed, "role": role.value}
-        async with self.engine.begin() as connection:
-            await connection.execute(insert(User).values(values | {"name": role.value.title()}))
-        browser = Browser(self.address)
-        assert browser.sign_in(address).status == 303
-        return browser
-
-    async def rows(self, statement: Any, **values: Any) -> list[Any]:
-        """What a statement finds in the database."""
-        async with self.engine.begin() as connection:
-            return list(await connection.execute(statement, values))
+@pytest.fixture
+def visitor(api: Api) -> Browser:
+    """The owner of the business Acme, signed in."""
+    return Browser(api.address).sign_in("owner@acme.example")
 
 
 @pytest.fixture
-async def acme(engine: AsyncEngine, clarion: Engine, tmp_path: Path) -> AsyncIterator[Acme]:
-    """A web process with the business Acme in it."""
-    tenant, key = await a_tenant(engine, "Acme")
-    with serve(clarion, tmp_path) as address:
-        yield Acme(tenant, key, address, engine)
+def stranger(other: Api) -> Browser:
+    """The owner of another business, signed in."""
+    return Browser(other.address).sign_in("owner@other.example")
 
 
 @pytest.fixture
-def stranger(acme: Acme) -> Browser:
-    """A browser in which nobody is signed in."""
-    return Browser(acme.address)
-
-
-@pytest.fixture
-def visitor(acme: Acme) -> Browser:
-    """The owner's browser, signed in."""
-    browser = Browser(acme.address)
-    assert browser.sign_in().status == 303
-    return browser
+async def viewer(api: Api, engine: AsyncEngine) -> Browser:
+    """Somebody of Acme who may only look."""
+    make = text(
+        "INSERT INTO users (business_id, email, password_hash, role)"
+        " SELECT business_id, 'viewer@acme.example', password_hash, 'viewer' FROM users WHERE business_id = :id"
+    )
+    async with engine.begin() as connection:
+        await connection.execute(make, {"id": api.business_id})
+    return Browser(api.address).sign_in("viewer@acme.example")

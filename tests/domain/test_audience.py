@@ -33,7 +33,8 @@ def audiences(draw: st.DrawFn) -> dict[str, Any]:
     """An audience as a person may write it."""
     tags = draw(st.lists(TAGS, max_size=2))
     not_tags = [tag for tag in draw(st.lists(TAGS, max_size=2)) if tag not in tags]
-    return {"tags": tags, "not_tags": not_tags, "where": draw(st.lists(CONDITIONS, max_size=3))}
+    any_tags = [tag for tag in draw(st.lists(TAGS, max_size=2)) if tag not in not_tags]
+    return {"tags": tags, "any_tags": any_tags, "not_tags": not_tags, "where": draw(st.lists(CONDITIONS, max_size=3))}
 
 
 @given(audiences())
@@ -46,8 +47,13 @@ def test_an_audience_is_kept_as_it_was_meant(raw: dict[str, Any]) -> None:
 def test_every_condition_more_leaves_nobody_who_was_not_there_before(
     raw: dict[str, Any], more: dict[str, Any], person: Person
 ) -> None:
-    wide, other = parse(raw), parse(more)
-    narrow = Audience((*wide.tags, *other.tags), (*wide.not_tags, *other.not_tags), (*wide.where, *other.where))
+    wide, other = parse(raw), parse({**more, "any_tags": []} if raw["any_tags"] else more)
+    narrow = Audience(
+        (*wide.tags, *other.tags),
+        (*wide.not_tags, *other.not_tags),
+        (*wide.where, *other.where),
+        any_tags=wide.any_tags or other.any_tags,
+    )
     assert matches(narrow, person) == (matches(wide, person) and matches(other, person))
 
 
@@ -56,7 +62,7 @@ def test_a_description_names_all_of_it(raw: dict[str, Any]) -> None:
     audience = parse(raw)
     words = describe(audience)
     assert words.startswith("everybody")
-    named = [*audience.tags, *audience.not_tags, *(one.attribute for one in audience.where)]
+    named = [*audience.tags, *audience.any_tags, *audience.not_tags, *(one.attribute for one in audience.where)]
     assert all(word in words for word in named)
 
 
@@ -66,6 +72,8 @@ def test_a_description_names_all_of_it(raw: dict[str, Any]) -> None:
         ({}, "everybody", True),
         ({"tags": ["VIP"], "not_tags": ["staff"]}, "everybody tagged vip, not tagged staff", True),
         ({"tags": ["vip", "north", "x"]}, "everybody tagged vip, north and x", False),
+        ({"any_tags": ["x", "North"]}, "everybody tagged x or north", True),
+        ({"any_tags": ["x", "y"]}, "everybody tagged x or y", False),
         ({"not_tags": ["staff", " North "]}, "everybody not tagged staff or north", False),
         ({"where": [{"attribute": "city", "is": "Haifa"}]}, "everybody whose city is Haifa", True),
         ({"where": [{"attribute": "city", "is": "haifa"}]}, "everybody whose city is haifa", False),
@@ -89,6 +97,7 @@ def test_who_is_in_it(raw: dict[str, Any], words: str, is_dana: bool) -> None:
         ({"tags": ["vip", " "]}, "/audience/tags/1"),
         ({"tags": ["vip"] * 51}, "/audience/tags"),
         ({"tags": ["vip"], "not_tags": ["VIP"]}, "/audience/not_tags"),
+        ({"any_tags": ["vip", "x"], "not_tags": ["VIP"]}, "/audience/not_tags"),
         ({"where": {}}, "/audience/where"),
         ({"where": ["city"]}, "/audience/where/0"),
         ({"where": [{"attribute": "city"}]}, "/audience/where/0"),

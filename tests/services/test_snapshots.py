@@ -116,9 +116,10 @@ async def test_the_database_finds_whom_the_audience_means(engine: AsyncEngine) -
 
     def some() -> Audience:
         wanted = chance.sample(tags, chance.randrange(3))
-        ruled_out = [tag for tag in tags if tag not in wanted and chance.random() < 0.3]
+        one_of = chance.sample(tags, chance.randrange(3))
+        ruled_out = [tag for tag in tags if tag not in (*wanted, *one_of) and chance.random() < 0.3]
         where = [a_condition() for _ in range(chance.randrange(3))]
-        return parse({"tags": wanted, "not_tags": ruled_out, "where": where})
+        return parse({"tags": wanted, "any_tags": one_of, "not_tags": ruled_out, "where": where})
 
     people = [somebody(number) for number in range(300)]
     await add(engine, tenant, *people)

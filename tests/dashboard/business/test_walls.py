@@ -16,7 +16,7 @@ from server.config import Settings
 from server.dashboard.app import Pages
 from server.domain.roles import Role
 from server.services import accounts
-from tests.dashboard.conftest import PASSWORD, Acme, Browser
+from tests.dashboard.business.conftest import PASSWORD, Acme, Browser
 from tests.support.builders import a_broadcast
 
 # Whoever is not signed in may use these; and everybody who is, those that are their own.

@@ -7,7 +7,7 @@ from server.domain.roles import Role
 from server.domain.scopes import KeyScope
 from server.services import accounts
 from tests.api.conftest import Api, an_order, people
-from tests.dashboard.conftest import OWNER, Acme, Browser
+from tests.dashboard.business.conftest import OWNER, Acme, Browser
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from server.tenancy import BusinessEngine
 from tests.api.conftest import Api
-from tests.dashboard.conftest import OWNER, Acme, Browser
+from tests.dashboard.business.conftest import OWNER, Acme, Browser
 
 CHOSEN = {
     "name": "Acme Ltd",

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.roles import Role
 from server.services import accounts
-from tests.dashboard.conftest import OWNER, PASSWORD, Acme, Browser
+from tests.dashboard.business.conftest import OWNER, PASSWORD, Acme, Browser
 
 _AUDIT = text("SELECT who, act, address FROM audit_entries ORDER BY id")
 
