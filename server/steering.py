@@ -4,7 +4,8 @@ Every function raises what its service raises: `NotFound`, `NotNow`, `BadInput`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import redis
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +15,8 @@ from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
-from server.services import broadcast_json, broadcasts, drafts, retries, stops
+from server.providers.whatsapp import WhatsAppClient
+from server.services import broadcast_json, broadcasts, compositions, drafts, retries, stops, test_messages
 from server.services.broadcasts import Why
 from server.services.preflight import Outside
 from server.web_resources import WebResources
@@ -22,11 +24,16 @@ from server.web_resources import WebResources
 _log = get_logger(__name__)
 
 
-async def start(resources: WebResources, business_id: int, broadcast_id: int) -> Broadcast:
-    """Start a draft, or put it on its schedule, unless its pre-flight finds an error."""
+async def start(resources: WebResources, business_id: int, broadcast_id: int, *, seen: str | None = None) -> Broadcast:
+    """Start a draft, or put it on its schedule, unless its pre-flight finds an error.
+
+    seen: its `compositions.mark`, where only what somebody looked at may be started.
+    """
     outside = await ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
+        if seen is not None:
+            await compositions.refuse_unseen(connection, business_id, broadcast_id, seen)
         await start_within(resources, connection, broadcast_id, outside)
         broadcast = await show(connection, business_id, broadcast_id)
     await enqueue(resources, broadcast)
@@ -83,6 +90,29 @@ async def retry(resources: WebResources, business_id: int, broadcast_id: int, in
         broadcast = await show(connection, business_id, new_id)
     await enqueue(resources, broadcast)
     return broadcast
+
+
+async def send_test(
+    resources: WebResources,
+    business_id: int,
+    broadcast_id: int,
+    phones: Sequence[str],
+    variables: Mapping[str, str] | None,
+) -> list[dict[str, Any]]:
+    """Send the real message to a few phones now. Gives what became of each.
+
+    variables: for all of them; None takes each person's own from the list, or else those of its first.
+    """
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        prepared = await test_messages.prepare(connection, resources.vault, broadcast_id, phones, variables)
+    settings = resources.settings
+    async with WhatsAppClient(settings.graph_api_url, settings.graph_api_version) as client:
+        answers = await test_messages.send(client, prepared)
+    async with resources.engine.begin() as connection:
+        await test_messages.record(connection, answers)
+        limit = len(prepared.ids)
+        return await test_messages.page(connection, broadcast_id, after_id=0, limit=limit, ids=prepared.ids)
 
 
 async def ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:

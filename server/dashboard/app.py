@@ -14,7 +14,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import problems
-from server.dashboard import pages_broadcast, pages_broadcasts, pages_overview, pages_people, pages_sign_in
+from server.dashboard import (
+    pages_broadcast,
+    pages_broadcasts,
+    pages_compose,
+    pages_compose_people,
+    pages_compose_review,
+    pages_overview,
+    pages_people,
+    pages_sign_in,
+)
 from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
 from server.domain.errors import ClarionError
@@ -39,7 +48,16 @@ def create_dashboard(shared_state: Any) -> FastAPI:
     """The pages. shared_state: of the application that they are part of, with its resources."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, dependencies=[Depends(refuse_forgeries)])
     app.state = shared_state
-    for module in (pages_sign_in, pages_overview, pages_broadcasts, pages_broadcast, pages_people):
+    for module in (
+        pages_sign_in,
+        pages_overview,
+        pages_broadcasts,
+        pages_broadcast,
+        pages_people,
+        pages_compose,
+        pages_compose_people,
+        pages_compose_review,
+    ):
         app.include_router(module.router)
     app.mount("/static", _Kept(directory=STATIC))
     app.add_exception_handler(SignInNeeded, _ask_to_sign_in)
