@@ -79,6 +79,12 @@ def audience_in(form: FormData) -> dict[str, Any]:
     return {"tags": _tags(form, "tags"), "not_tags": _tags(form, "not_tags"), "where": where}
 
 
+def names_somebody(form: FormData) -> bool:
+    """Whether anything of an audience is chosen."""
+    chosen = [text_in(form, name) for name in ("segment", "tags", "not_tags")]
+    return any([*chosen, *texts_in(form, "attribute")])
+
+
 def settings_in(form: FormData) -> dict[str, Any]:
     """When it starts, how fast, and how carefully."""
     rate = text_in(form, "rate")

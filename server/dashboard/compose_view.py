@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.dashboard.looks import N_
 from server.domain.audience import describe, parse
-from server.domain.blanks import Blank, blanks_of
+from server.domain.blanks import Blank, Kind, blanks_of
 from server.domain.errors import BadInput, NotFound, Problem
 from server.domain.messages import columns_of
 from server.domain.phones import normalise
@@ -41,7 +41,8 @@ _STEP_OF: Final = (
     ("/rate_limit", "when"),
     ("/canary", "when"),
 )
-LONGEST_PROBLEMS: Final = 10
+_GUESSED: Final = frozenset((Kind.BODY, Kind.HEADER))
+MOST_PROBLEMS: Final = 10
 _GAP, _END = "\ue000", "\ue001"
 
 
@@ -69,6 +70,16 @@ class Sheet:
     def rate(self) -> int:
         """Messages a second of the number; 0 for no limit of ours."""
         return next((int(one["rate_per_second"]) for one in self.channels if one["id"] == self.channel_id), 0)
+
+    @property
+    def text_columns(self) -> Sequence[str]:
+        """What a free text names."""
+        return columns_of(self.message) if self.is_text else ()
+
+    def guess(self, blank: Blank, columns: Sequence[str]) -> str:
+        """The column of a blank's own name, or none. It is only proposed."""
+        wanted = _squeezed(blank.label)
+        return next((column for column in columns if blank.kind in _GUESSED and _squeezed(column) == wanted), "")
 
     def with_message(self, message: dict[str, Any], template: dict[str, Any] | None) -> "Sheet":
         """The same with another message, that is not saved."""
@@ -105,6 +116,10 @@ async def sheet_of(
     return Sheet(draft, written, chosen, numbers, found, template, _blanks(written, template))
 
 
+def _squeezed(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
 def template_in(found: Sequence[dict[str, Any]], message: Mapping[str, Any]) -> dict[str, Any] | None:
     """The template that a message names."""
     wanted = message.get("template") or {}
@@ -127,18 +142,18 @@ async def beside(
             wanted = _place_of(phone, sheet.draft.default_country) if phone.strip() else place or Place()
             [person] = await compositions.neighbours(connection, sheet.draft, [wanted])
             if person is None and phone.strip():
-                raise NotFound("Nobody of this broadcast has this number.")
+                problem = "Nobody of this broadcast has this number."
             if person is not None:
                 around = [Place(before_id=person.id), Place(after_id=person.id)]
                 previous, after = await compositions.neighbours(connection, sheet.draft, around)
             if with_lacks:
                 lacks = await compositions.lacks(connection, sheet.draft, sheet.message)
-        except (BadInput, NotFound) as error:
+        except BadInput as error:
             problem = str(error)
     components = sheet.template["components"] if sheet.template is not None else []
     bubble = bubble_of(sheet.message, components, person.variables if person is not None else {})
-    ids = [None if one is None else one.id for one in (previous, after)]
-    return Beside(bubble, person, *ids, lacks=lacks, problem=problem)
+    before_id, after_id = (None if one is None else one.id for one in (previous, after))
+    return Beside(bubble, person, before_id, after_id, lacks, problem)
 
 
 def _place_of(phone: str, default_country: str | None) -> Place:
@@ -212,11 +227,6 @@ def step_of(pointer: str) -> str | None:
 def by_pointer(problems: Sequence[Problem]) -> dict[str, str]:
     """What is wrong, by the field it is about."""
     return {problem.pointer: problem.detail for problem in reversed(problems)}
-
-
-def unknown_columns(sheet: Sheet, columns: Sequence[str]) -> list[str]:
-    """What the message names and nobody has."""
-    return [column for column in columns_of(sheet.message) if column not in columns]
 
 
 # --- as WhatsApp shows it

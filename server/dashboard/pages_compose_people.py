@@ -11,10 +11,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.datastructures import FormData
 
 from server.dashboard import compose_forms as forms
+from server.dashboard.compose_page import Refusal, show_step, to_step
+from server.dashboard.compose_view import STEPS
 from server.dashboard.live import event
-from server.dashboard.pages_compose import show_step, to_step
 from server.dashboard.rendering import render, text_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.audience import parse
@@ -103,39 +106,32 @@ async def _pieces(
         task.cancel()
 
 
-@router.post("/paste")
-async def paste_list(request: Request, broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
-    """A list in a field: numbers alone, or a table out of a spreadsheet."""
+@router.post("/people")
+async def save_people(request: Request, broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
+    """A list in a field, or contacts by tags, attributes or a saved segment; a file has come by itself."""
     form = await request.form()
+    wanted, source = forms.text_in(form, "to"), forms.text_in(form, "source")
+    is_asked = bool(forms.text_in(form, "take"))
     try:
-        country = forms.country_in({"country": forms.text_in(form, "country")})
-        rows = await asyncio.to_thread(_pasted, forms.text_in(form, "list"))
         async with resources.engine.begin() as connection:
-            loaded = await compositions.take_list(connection, visitor.business_id, broadcast_id, rows, country)
-            refuse_nobody(loaded, rows)
+            if source == "paste" and (is_asked or forms.text_in(form, "list")):
+                await _take_pasted(connection, visitor.business_id, broadcast_id, form)
+                wanted = wanted or "people"
+            elif source == "contacts" and (is_asked or forms.names_somebody(form)):
+                changes = {"audience": forms.audience_in(form)}
+                await compositions.change(connection, visitor.business_id, broadcast_id, changes)
     except BadInput as error:
         async with resources.engine.begin() as connection:
             draft = await compositions.find(connection, visitor.business_id, broadcast_id)
-            return await show_step(
-                request, visitor, connection, draft, "people", typed=form, problems=error.problems,
-                notice=_in_the_words_of_the_page(error),
-            )  # fmt: skip
-    return to_step(broadcast_id, "people")
+            refusal = Refusal(form, error.problems, _in_the_words_of_the_page(error))
+            return await show_step(request, visitor, connection, draft, "people", refusal=refusal)
+    return to_step(broadcast_id, wanted if wanted in STEPS else "values")
 
 
-@router.post("/audience")
-async def save_audience(request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
-    """Contacts by tags, attributes, or a saved segment."""
-    form = await request.form()
-    try:
-        changes = {"audience": forms.audience_in(form)}
-        await compositions.change(connection, visitor.business_id, broadcast_id, changes)
-    except BadInput as error:
-        draft = await compositions.find(connection, visitor.business_id, broadcast_id)
-        return await show_step(
-            request, visitor, connection, draft, "people", typed=form, problems=error.problems, notice=error.detail
-        )
-    return to_step(broadcast_id, forms.text_in(form, "to") or "values")
+async def _take_pasted(connection: AsyncConnection, business_id: int, broadcast_id: int, form: FormData) -> None:
+    country = forms.country_in({"country": forms.text_in(form, "country")})
+    rows = await asyncio.to_thread(_pasted, forms.text_in(form, "list"))
+    refuse_nobody(await compositions.take_list(connection, business_id, broadcast_id, rows, country), rows)
 
 
 @router.post("/count")

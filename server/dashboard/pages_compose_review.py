@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from server import steering
 from server.dashboard import compose_forms as forms
 from server.dashboard import compose_view as view
-from server.dashboard.pages_compose import show_step
+from server.dashboard.compose_page import Refusal, show_step
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, SignedIn, allowed_to
 from server.domain.errors import BadInput, ClarionError, NotNow, StateDoesNotAllow
@@ -69,7 +69,7 @@ async def send(request: Request, broadcast_id: Id, visitor: SignedIn, resources:
             draft = await compositions.find(connection, visitor.business_id, broadcast_id)
             if isinstance(error, StateDoesNotAllow) and draft.status != BroadcastStatus.DRAFT:
                 return _to_broadcast(broadcast_id)
-            return await show_step(request, visitor, connection, draft, "review", notice=str(error))
+            return await show_step(request, visitor, connection, draft, "review", refusal=Refusal(notice=str(error)))
     return _to_broadcast(broadcast_id)
 
 
@@ -95,7 +95,7 @@ async def send_test(request: Request, broadcast_id: Id, visitor: SignedIn, resou
 async def _variables_of_audience(
     business_id: int, broadcast_id: int, resources: PageResources, shown: object
 ) -> dict[str, str] | None:
-    """The values of whoever is shown, where the people are contacts; of a list each phone has its own, or the first's."""
+    """The values of whoever is shown, where the people are contacts. None: those of the list."""
     async with resources.engine.begin() as connection:
         draft = await compositions.find(connection, business_id, broadcast_id)
         if draft.audience is None:

@@ -21,7 +21,7 @@ from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
 from server.domain.messages import columns_of
 from server.domain.states import BroadcastStatus
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
-from server.services import channels, drafts, preflight, schedules, segments, snapshots
+from server.services import channels, drafts, idempotency, preflight, schedules, segments, snapshots
 from server.services.audiences import KEPT_REJECTED, Loaded
 from server.services.csv_lists import CsvList, Row
 from server.services.drafts import NewBroadcast, OnProgress
@@ -37,6 +37,7 @@ _CHANGEABLE: Final = frozenset(
 _SEEN: Final = ("name", "channel_id", "message", "audience", "rate_limit", "canary", "spread_over_days", "scheduled_at")
 _COUNTED: Final = ("total_recipients", "processed_count", "rejected_count")
 _SAMPLE_ROWS: Final = 20
+_NO_BODY: Final = idempotency.body_hash(b"")
 
 _COLUMNS = text("""
     /* compositions.columns   Every row of a file has the same; of a list that was put together, the first few tell. */
@@ -94,9 +95,23 @@ async def find(connection: AsyncConnection, business_id: int, broadcast_id: int)
     return row
 
 
-async def begin(connection: AsyncConnection, business_id: int, new: NewBroadcast) -> int:
-    """A draft whose message is not finished. Returns its id. Raises `BadInput`, at the field that is wrong."""
-    return await drafts.create(connection, business_id, new, is_finished=False)
+async def begun(connection: AsyncConnection, business_id: int, token: str) -> int | None:
+    """The draft that a page with this token has made already."""
+    return await idempotency.find(connection, business_id, _key_of(token), _NO_BODY)
+
+
+async def begin(connection: AsyncConnection, business_id: int, new: NewBroadcast, token: str) -> int:
+    """A draft whose message is not finished, one for each token. Returns its id. Raises `BadInput`, at the field."""
+    try:
+        async with connection.begin_nested():
+            made = await drafts.create(connection, business_id, new, is_finished=False)
+            await idempotency.keep_or_refuse(connection, business_id, _key_of(token), _NO_BODY, made)
+            return made
+    except idempotency.Overtaken:
+        # The same page was quicker, and has committed by now.
+        found = await begun(connection, business_id, token)
+        assert found is not None
+        return found
 
 
 async def change(connection: AsyncConnection, business_id: int, broadcast_id: int, changes: Mapping[str, Any]) -> None:
@@ -223,6 +238,10 @@ async def lacks(connection: AsyncConnection, draft: DraftRow[Any], message: Mapp
         look = await snapshots.look(connection, draft.business_id, parse(draft.audience), needed)
         return look.lacks
     return await preflight.lacking(connection, draft.id, needed)
+
+
+def _key_of(token: str) -> str:
+    return f"compose {token[:100]}"
 
 
 async def _locked(connection: AsyncConnection, business_id: int, broadcast_id: int) -> DraftRow[Any]:
