@@ -18,6 +18,7 @@ from server.dashboard.compose_view import STEPS, Beside, Sheet
 from server.dashboard.rendering import render, speech_of
 from server.domain.errors import NotFound, Problem
 from server.domain.phones import countries
+from server.domain.preflight import APPROVED
 from server.services import compositions, vocabulary
 from server.services.sessions import Visitor
 from server.services.snapshots import Place
@@ -156,9 +157,10 @@ def _status(refusal: Refusal | None) -> HTTPStatus:
 
 
 def _matching(sheet: Sheet, q: str) -> list[dict[str, Any]]:
-    """The templates that have every word of a search in their name, language, category or status."""
+    """The templates that have every word of a search in their name, language, category or status; what can be sent first."""
     words = q.casefold().replace("_", " ").split()
-    return [one for one in sheet.templates if all(word in _searched(one) for word in words)]
+    found = [one for one in sheet.templates if all(word in _searched(one) for word in words)]
+    return sorted(found, key=lambda one: bool(one["status"] != APPROVED))
 
 
 def _searched(template: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from server.dashboard.compose_page import Refusal, show_step
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, SignedIn, allowed_to
 from server.domain.errors import BadInput, ClarionError, NotNow, StateDoesNotAllow
+from server.domain.preflight import Code
 from server.domain.roles import Permission
 from server.domain.states import BroadcastStatus
 from server.parameters import Id
@@ -38,7 +39,6 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
             await messaging_limits.remember(connection, visitor.business_id, outside.messaging_limit)
         found = await preflight.inspect(connection, broadcast_id, outside)
         room, plan = await messaging_limits.plan(connection, visitor.business_id, found.recipients)
-        lacks = await compositions.lacks(connection, draft, draft.message) if draft.total_recipients else {}
     is_beyond = room is not None and found.recipients > room.left
     begins = draft.scheduled_at or datetime.now(UTC)
     context: dict[str, Any] = {
@@ -51,7 +51,7 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
         "days_count": len(plan.days),
         "left_out": view.left_out(draft),
         "counts": view.counts_of(draft),
-        "lacks": lacks,
+        "can_leave_out": draft.audience is None and any(one.code is Code.VALUE_MISSING for one in found.findings),
         "step_of": view.step_of,
     }
     template = "compose/_review.html" if is_fragment(request) else "compose/review.html"
