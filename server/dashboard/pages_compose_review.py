@@ -1,6 +1,7 @@
 """The last step of a broadcast that is written: what will happen, a test, and the button."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -14,12 +15,13 @@ from server.dashboard import compose_view as view
 from server.dashboard.compose_page import Refusal, show_step
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, SignedIn, allowed_to
-from server.domain.errors import BadInput, ClarionError, NotNow, StateDoesNotAllow
+from server.domain.errors import BadInput, ClarionError, NotFound, NotNow, StateDoesNotAllow
 from server.domain.preflight import Code
 from server.domain.roles import Permission
 from server.domain.states import BroadcastStatus
 from server.parameters import Id
 from server.services import compositions, messaging_limits, preflight
+from server.services.sessions import Visitor
 from server.services.snapshots import Place
 
 router = APIRouter(prefix="/compose/{broadcast_id}", dependencies=[allowed_to(Permission.SEND)])
@@ -84,12 +86,29 @@ async def send_test(request: Request, broadcast_id: Id, visitor: SignedIn, resou
             raise BadInput(f"Write 1 to {MOST_TESTS} phones, each in a line.", pointer="/phones")
         variables = await _variables_of_audience(visitor.business_id, broadcast_id, resources, form.get("shown"))
         sent = await steering.send_test(resources, visitor.business_id, broadcast_id, phones, variables)
+    except NotFound:
+        raise
     except ClarionError as error:
         details = [one.detail for one in error.problems] if isinstance(error, BadInput) else [str(error)]
-        return render(
-            request, _tests(request), visitor, sent=[], details=details, phones=written, draft_id=broadcast_id
-        )
-    return render(request, _tests(request), visitor, sent=sent, details=[], phones=written, draft_id=broadcast_id)
+        return _tests(request, visitor, broadcast_id, written, details=details)
+    return _tests(request, visitor, broadcast_id, written, sent=sent)
+
+
+def _tests(
+    request: Request,
+    visitor: Visitor,
+    broadcast_id: int,
+    written: str,
+    *,
+    sent: Sequence[dict[str, Any]] = (),
+    details: Sequence[str] = (),
+) -> Response:
+    """What became of the tests, or what is wrong with what was written."""
+    context = {"sent": sent, "details": details, "phones": written, "draft_id": broadcast_id}
+    if is_fragment(request):
+        return render(request, "compose/_tests.html", visitor, **context)
+    status = HTTPStatus.UNPROCESSABLE_ENTITY if details else HTTPStatus.OK
+    return render(request, "compose/tests.html", visitor, status=status, **context)
 
 
 async def _variables_of_audience(
@@ -104,10 +123,6 @@ async def _variables_of_audience(
         after_id = max(int(written) - 1, 0) if written.isdecimal() and len(written) < 19 else 0
         [person] = await compositions.neighbours(connection, draft, [Place(after_id=after_id)])
         return {} if person is None else person.variables
-
-
-def _tests(request: Request) -> str:
-    return "compose/_tests.html" if is_fragment(request) else "compose/tests.html"
 
 
 def _to_broadcast(broadcast_id: int) -> Response:
