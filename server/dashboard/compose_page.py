@@ -71,11 +71,14 @@ async def show_step(
     sheet = await load_sheet(connection, visitor, draft, wanted.channel)
     done = view.done_steps(sheet)
     step = step or next((one for one in STEPS if one not in done), "review")
+    columns = await compositions.columns(connection, draft)
+    if step == "values":
+        sheet = sheet.guessed(columns)
     shown = await view.beside(connection, sheet, wanted.place, phone=wanted.phone, with_lacks=step == "values")
     context = _context(sheet, shown, wanted, step, refusal or Refusal())
     context |= {
         "done": done,
-        "columns": await compositions.columns(connection, draft),
+        "columns": columns,
         "counts": view.counts_of(draft),
         "left_out": view.left_out(draft),
         "who": await view.who(connection, draft) if draft.audience is not None else "",
@@ -157,7 +160,7 @@ def _status(refusal: Refusal | None) -> HTTPStatus:
 
 
 def _matching(sheet: Sheet, q: str) -> list[dict[str, Any]]:
-    """The templates that have every word of a search in their name, language, category or status; what can be sent first."""
+    """The templates that have every word of a search, those that can be sent first."""
     words = q.casefold().replace("_", " ").split()
     found = [one for one in sheet.templates if all(word in _searched(one) for word in words)]
     return sorted(found, key=lambda one: bool(one["status"] != APPROVED))

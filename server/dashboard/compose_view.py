@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.dashboard.looks import N_
 from server.domain.audience import describe, parse
-from server.domain.blanks import Blank, Kind, blanks_of
+from server.domain.blanks import Blank, Kind, blanks_of, filled
 from server.domain.errors import BadInput, NotFound, Problem
 from server.domain.messages import columns_of
 from server.domain.phones import normalise
@@ -76,10 +76,14 @@ class Sheet:
         """What a free text names."""
         return columns_of(self.message) if self.is_text else ()
 
-    def guess(self, blank: Blank, columns: Sequence[str]) -> str:
-        """The column of a blank's own name, or none. It is only proposed."""
-        wanted = _squeezed(blank.label)
-        return next((column for column in columns if blank.kind in _GUESSED and _squeezed(column) == wanted), "")
+    def guessed(self, columns: Sequence[str]) -> "Sheet":
+        """The same, what is empty proposed from the column of its own name. It is not saved before somebody goes on."""
+        by_name = {_squeezed(column): f"{{{{{column}}}}}" for column in columns}
+        given = {
+            blank.field: blank.value or (by_name.get(_squeezed(blank.label), "") if blank.kind in _GUESSED else "")
+            for blank in self.blanks
+        }
+        return self.with_message(filled(self.message, self.blanks, given), self.template) if self.blanks else self
 
     def with_message(self, message: dict[str, Any], template: dict[str, Any] | None) -> "Sheet":
         """The same with another message, that is not saved."""

@@ -195,5 +195,5 @@ def _in_the_words_of_the_page(error: ClarionError) -> str:
     """What is an option of the command line is a field here."""
     said = str(error)
     for start in (f"Name the one that holds the numbers: {_OPTION} NAME", f"Say which: {_OPTION} NAME"):
-        said = said.replace(start, "Name the one that holds the numbers in the field below")
+        said = said.replace(start, "Name the one that holds the numbers in its field")
     return said

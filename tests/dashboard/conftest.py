@@ -53,14 +53,12 @@ class Browser:
         """Look at a page."""
         return self._ask(urllib.request.Request(f"{self.address}{path}"), headers)  # noqa: S310 - our own address
 
-    def post(
-        self, path: str, *, csrf: str | None = None, headers: Mapping[str, str] | None = None, **fields: Any
-    ) -> Page:
+    def post(self, path: str, *, csrf: str = "", **fields: Any) -> Page:
         """Send a form. csrf: another token than that of the last page."""
-        given = {"csrf": self.csrf if csrf is None else csrf, **fields}
+        given = {"csrf": csrf or self.csrf, **fields}
         body = urllib.parse.urlencode(given, doseq=True).encode()
         request = urllib.request.Request(f"{self.address}{path}", body)  # noqa: S310 - our own address
-        return self._ask(request, headers or {})
+        return self._ask(request, {})
 
     def upload(self, path: str, body: bytes) -> Page:
         """Send a file as a page's script does."""

@@ -40,6 +40,7 @@
     request.upload.onprogress = (event) => {
       if (event.lengthComputable) show(event.loaded / event.total / 2, said(sending, { percent: percent.format(event.loaded / event.total) }));
     };
+    request.upload.onload = () => { began = performance.now(); };
     request.onprogress = () => {
       if (request.status !== 200) return;
       const pieces = request.responseText.split("\n\n");
@@ -50,7 +51,6 @@
       const text = piece.split("\n").filter((row) => row.startsWith("data: ")).map((row) => row.slice(6)).join("\n");
       if (name === "progress") {
         const news = JSON.parse(text);
-        began ||= performance.now();
         const seconds = Math.max(0.05, (performance.now() - began) / 1000);
         const rate = news.rows_count / seconds;
         show(0.5 + news.share / 2, said(reading, { rows: whole.format(news.rows_count), rate: whole.format(rate) }));
