@@ -104,7 +104,7 @@ def _tests(
     details: Sequence[str] = (),
 ) -> Response:
     """What became of the tests, or what is wrong with what was written."""
-    context = {"sent": sent, "details": details, "phones": written, "draft_id": broadcast_id}
+    context: dict[str, Any] = {"sent": sent, "details": details, "phones": written, "draft_id": broadcast_id}
     if is_fragment(request):
         return render(request, "compose/_tests.html", visitor, **context)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if details else HTTPStatus.OK
