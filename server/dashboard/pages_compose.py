@@ -203,7 +203,8 @@ def _message_and_name(request: Request, form: FormData, sheet: Sheet) -> tuple[d
             raise BadInput(f"It has {len(body)} characters; WhatsApp takes {LONGEST_TEXT}.", pointer="/text/body")
         return {"text": {"body": body}}, forms.name_in(form, " ".join(body.split())[:40])
     chosen = forms.text_in(form, "template")
-    template = next((one for one in sheet.templates if str(one["id"]) == chosen), None)
+    # A search may have left what was chosen before out of the list.
+    template = next((one for one in sheet.templates if str(one["id"]) == chosen), None if chosen else sheet.template)
     if template is None:
         raise BadInput("Choose a template.", pointer="/template/name")
     words = str(template["name"]).replace("_", " ").strip().capitalize()
