@@ -47,6 +47,7 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
         "draft": draft,
         "found": found,
         "mark": compositions.mark(draft),
+        "is_late": compositions.is_late(draft),
         "room": room,
         "ends_at": None if is_beyond else begins + timedelta(seconds=found.seconds),
         "last_day": plan.days[-1].date if is_beyond and plan.days else None,

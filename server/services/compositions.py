@@ -8,6 +8,7 @@ draft any more, so that what was started is what was seen.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -17,11 +18,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.audience import parse
 from server.domain.canary import Bounds
+from server.domain.contacts import NAME, PHONE
 from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
 from server.domain.messages import columns_of
 from server.domain.states import BroadcastStatus
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
-from server.services import channels, drafts, idempotency, preflight, schedules, segments, snapshots
+from server.services import channels, drafts, idempotency, preflight, schedules, segments, snapshots, vocabulary
 from server.services.audiences import KEPT_REJECTED, Loaded
 from server.services.csv_lists import CsvList, Row
 from server.services.drafts import NewBroadcast, OnProgress
@@ -40,21 +42,29 @@ _SAMPLE_ROWS: Final = 20
 _NO_BODY: Final = idempotency.body_hash(b"")
 
 _COLUMNS = text("""
-    /* compositions.columns   Every row of a file has the same; of a list that was put together, the first few tell. */
+    /* compositions.columns   Every row of a file has the same; of a list that was put together, both ends tell. */
     SELECT DISTINCT jsonb_object_keys(variables) AS name
-      FROM (SELECT variables FROM whatsapp_broadcast_recipients WHERE broadcast_id = :broadcast_id
-             ORDER BY id LIMIT :rows) AS first
+      FROM ((SELECT variables FROM whatsapp_broadcast_recipients WHERE broadcast_id = :broadcast_id
+              ORDER BY id LIMIT :rows)
+            UNION ALL
+            (SELECT variables FROM whatsapp_broadcast_recipients WHERE broadcast_id = :broadcast_id
+              ORDER BY id DESC LIMIT :rows)) AS ends
      ORDER BY 1
 """)
 
 _NEIGHBOUR: Final = """
     /* compositions.neighbour */
     SELECT id, phone, variables FROM whatsapp_broadcast_recipients
-     WHERE broadcast_id = :broadcast_id AND id > :after_id AND id < :before_id
-       AND (CAST(:phone AS text) IS NULL OR phone = CAST(:phone AS text)) AND status = 'queued'
+     WHERE broadcast_id = :broadcast_id AND id > :after_id AND id < :before_id AND status = 'queued'
      ORDER BY id {order} LIMIT 1
 """
 _NEIGHBOURS: Final = {order: text(_NEIGHBOUR.format(order=order)) for order in ("ASC", "DESC")}
+
+_OF_PHONE = text("""
+    /* compositions.of_phone   By the unique index. */
+    SELECT id, phone, variables FROM whatsapp_broadcast_recipients
+     WHERE broadcast_id = :broadcast_id AND phone = :phone AND status = 'queued'
+""")
 
 _LEAVE_OUT = text(r"""
     /* compositions.leave_out
@@ -182,10 +192,18 @@ async def leave_out(connection: AsyncConnection, business_id: int, broadcast_id:
 async def refuse_unseen(connection: AsyncConnection, business_id: int, broadcast_id: int, seen: str) -> None:
     """Hold a draft for the rest of the transaction, if it still is what somebody saw. seen: its `mark`.
 
-    Raises `NotFound`, `StateDoesNotAllow`, or `NotNow` where it was changed since.
+    Raises `NotFound`, `StateDoesNotAllow`, or `NotNow` where it was changed since, or its time has passed.
     """
-    if mark(await _locked(connection, business_id, broadcast_id)) != seen:
+    draft = await _locked(connection, business_id, broadcast_id)
+    if mark(draft) != seen:
         raise NotNow("This broadcast was changed in the meantime. Look at it once more, then send.")
+    if is_late(draft):
+        raise NotNow("The time at which it was to start has passed. Choose another one.")
+
+
+def is_late(draft: DraftRow[Any]) -> bool:
+    """Whether the time that somebody chose for it has passed while it was a draft: it must not start by surprise."""
+    return draft.scheduled_at is not None and draft.scheduled_at <= datetime.now(UTC)
 
 
 def mark(draft: DraftRow[Any]) -> str:
@@ -207,8 +225,7 @@ async def columns(connection: AsyncConnection, draft: DraftRow[Any]) -> list[str
     if draft.audience is None:
         values = {"broadcast_id": draft.id, "rows": _SAMPLE_ROWS}
         return list((await connection.scalars(_COLUMNS, values)).all())
-    found = await neighbours(connection, draft, [Place()])
-    return sorted({"name", "phone", *(name for person in found if person for name in person.variables)})
+    return [NAME, PHONE, *(await vocabulary.attributes(connection, draft.business_id))]
 
 
 async def neighbours(connection: AsyncConnection, draft: DraftRow[Any], places: Sequence[Place]) -> list[Person | None]:
@@ -218,13 +235,9 @@ async def neighbours(connection: AsyncConnection, draft: DraftRow[Any], places: 
         return [await snapshots.neighbour(connection, draft.business_id, audience, place) for place in places]
     found: list[Person | None] = []
     for place in places:
-        values = {
-            "broadcast_id": draft.id,
-            "phone": place.phone,
-            "after_id": place.after_id,
-            "before_id": place.before_id,
-        }
-        row = (await connection.execute(_NEIGHBOURS[place.order], values)).one_or_none()
+        values = {"broadcast_id": draft.id, **place._asdict()}
+        statement = _NEIGHBOURS[place.order] if place.phone is None else _OF_PHONE
+        row = (await connection.execute(statement, values)).one_or_none()
         found.append(None if row is None else Person(row.id, row.phone, row.variables))
     return found
 

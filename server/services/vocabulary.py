@@ -45,7 +45,13 @@ async def of_business(connection: AsyncConnection, business_id: int) -> Vocabula
     values = {"business_id": business_id, "newest": _NEWEST, "most": _MOST}
     return Vocabulary(
         list((await connection.scalars(_TAGS, values)).all()),
-        list((await connection.scalars(_ATTRIBUTES, values)).all()),
+        await attributes(connection, business_id),
         await segments.page(connection, business_id, after_id=0, limit=_MOST),
         await connection.scalar(_COUNTRY, {"business_id": business_id}),
     )
+
+
+async def attributes(connection: AsyncConnection, business_id: int) -> list[str]:
+    """The names of attributes that its newest contacts have."""
+    values = {"business_id": business_id, "newest": _NEWEST, "most": _MOST}
+    return list((await connection.scalars(_ATTRIBUTES, values)).all())

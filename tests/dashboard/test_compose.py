@@ -256,3 +256,13 @@ def test_progress_of_a_file_is_told_while_it_is_read(visitor: Browser) -> None:
     told = [json.loads(line.removeprefix("data: ")) for line in answer.text.splitlines() if "rows_count" in line]
     assert [one["rows_count"] for one in told] == [20_000, 40_000, 45_000]
     assert told[-1]["share"] == 1
+
+
+def test_whoever_hangs_up_while_a_file_is_read_has_stopped_it(visitor: Browser, api: Api) -> None:
+    draft = begin(visitor)
+    rows = "".join(f"+97250{number:07d},Dana\n" for number in range(300_000))
+    with visitor.hang_up(f"/compose/{draft}/recipients", f"phone,first_name\n{rows}".encode()) as answer:
+        while b"rows_count" not in answer.readline():
+            pass
+    take(visitor, draft)  # waits until what was read is given up
+    assert shown(api, draft)["total_recipients"] == 3
