@@ -4,12 +4,12 @@ from http import HTTPStatus
 
 from fastapi import APIRouter
 
-from server.api_models.tests import TestMessage, TestMessagePage, TestRequest
+from server import steering
+from server.api_models.tests import TestMessagePage, TestRequest
 from server.cursors import page, read_cursor
 from server.once import OnceInParts
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
-from server.providers.whatsapp import WhatsAppClient
 from server.services import broadcast_json, test_messages
 from server.web_resources import BusinessId, Resources, Transaction
 
@@ -27,23 +27,7 @@ async def send_test(
     broadcast_id: Id, wanted: TestRequest, resources: Resources, business_id: BusinessId, once: OnceInParts
 ) -> TestMessagePage:
     """Send the real message to at most 10 phones now. Nobody who opted out gets it; nothing of it is counted."""
-    async with resources.engine.begin() as connection:
-        await broadcast_json.show(connection, business_id, broadcast_id)
-        # Committed with the rows, before anything leaves: a process that dies meanwhile sends nothing a second time.
-        await once.begin(connection)
-        prepared = await test_messages.prepare(
-            connection, resources.vault, broadcast_id, wanted.phones, wanted.variables
-        )
-    settings = resources.settings
-    async with WhatsAppClient(settings.graph_api_url, settings.graph_api_version) as client:
-        answers = await test_messages.send(client, prepared)
-    async with resources.engine.begin() as connection:
-        await test_messages.record(connection, answers)
-        found = await test_messages.page(
-            connection, broadcast_id, after_id=0, limit=len(prepared.ids), ids=prepared.ids
-        )
-        shown = [TestMessage.model_validate(item) for item in found]
-        return await once.keep(connection, TestMessagePage(items=shown, next_cursor=None))
+    return await steering.send_test(resources, business_id, broadcast_id, wanted.phones, wanted.variables, once)
 
 
 @router.get("/tests")

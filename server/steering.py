@@ -4,12 +4,13 @@ Every function raises what its service raises: `NotFound`, `NotNow`, `BadInput`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import redis
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.api_models.broadcasts import Broadcast, StoppedBroadcast
+from server.api_models.tests import TestMessage, TestMessagePage
 from server.domain.approval import Verdict
 from server.domain.audit import AuditAct
 from server.domain.errors import NotNow
@@ -18,7 +19,20 @@ from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
 from server.logs import Event, get_logger
-from server.services import approvals, audit, broadcast_json, broadcasts, drafts, preflight, retries, stops
+from server.once import OnceInParts
+from server.providers.whatsapp import WhatsAppClient
+from server.services import (
+    approvals,
+    audit,
+    broadcast_json,
+    broadcasts,
+    compositions,
+    drafts,
+    preflight,
+    retries,
+    stops,
+    test_messages,
+)
 from server.services.broadcasts import Why
 from server.services.preflight import Outside
 from server.web_resources import WebResources
@@ -26,15 +40,20 @@ from server.web_resources import WebResources
 _log = get_logger(__name__)
 
 
-async def start(resources: WebResources, business_id: int, broadcast_id: int, *, seen: str | None = None) -> Broadcast:
+async def start(
+    resources: WebResources, business_id: int, broadcast_id: int, *, seen: str | None = None, mark: str | None = None
+) -> Broadcast:
     """Start a draft, or put it on its schedule, unless its pre-flight finds an error.
 
     Where the business wants a second person for it, it stays a draft that waits for one (`services/approvals`).
     seen: of whoever approves it, the fingerprint of what they looked at.
+    mark: its `compositions.mark`, where only what somebody looked at may be started.
     """
     outside = await ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
+        if mark is not None:
+            await compositions.refuse_unseen(connection, business_id, broadcast_id, mark)
         await start_within(resources, connection, broadcast_id, outside, seen=seen)
         broadcast = await show(connection, business_id, broadcast_id)
     await enqueue(resources, broadcast)
@@ -93,6 +112,36 @@ async def retry(resources: WebResources, business_id: int, broadcast_id: int, in
         broadcast = await show(connection, business_id, new_id)
     await enqueue(resources, broadcast)
     return broadcast
+
+
+async def send_test(
+    resources: WebResources,
+    business_id: int,
+    broadcast_id: int,
+    phones: Sequence[str],
+    variables: Mapping[str, str] | None,
+    once: OnceInParts | None = None,
+) -> TestMessagePage:
+    """Send the real message to a few phones now. Says what became of each.
+
+    variables: for all of them; None takes each person's own from the list, or else those of its first.
+    once: where an `Idempotency-Key` may have come with the request.
+    """
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        if once is not None:
+            # Committed with the rows, before anything leaves: a process that dies meanwhile sends nothing twice.
+            await once.begin(connection)
+        prepared = await test_messages.prepare(connection, resources.vault, broadcast_id, phones, variables)
+    settings = resources.settings
+    async with WhatsAppClient(settings.graph_api_url, settings.graph_api_version) as client:
+        answers = await test_messages.send(client, prepared)
+    async with resources.engine.begin() as connection:
+        await test_messages.record(connection, answers)
+        limit = len(prepared.ids)
+        found = await test_messages.page(connection, broadcast_id, after_id=0, limit=limit, ids=prepared.ids)
+        page = TestMessagePage(items=[TestMessage.model_validate(item) for item in found], next_cursor=None)
+        return page if once is None else await once.keep(connection, page)
 
 
 async def ask_outside(resources: WebResources, business_id: int, broadcast_id: int) -> Outside:

@@ -109,7 +109,7 @@ async def _access(engine: AsyncEngine, known: Access | None, secret: str) -> Acc
 async def _broadcast(connection: AsyncConnection, business_id: int, outside: Outside) -> int:
     """The newest broadcast, if it has not ended; else a new one to everybody."""
     newest = await broadcast_json.show_many(connection, business_id, status=None, before_id=None, limit=1)
-    if newest and newest[0]["status"] not in (*FINAL, BroadcastStatus.SETTLING):
+    if newest and newest[0]["status"] not in (*FINAL, BroadcastStatus.SETTLING, BroadcastStatus.DRAFT):
         return int(newest[0]["id"])
     new = drafts.NewBroadcast("Spring order updates", MESSAGE, default_country="IL", rate_limit=RATE)
     broadcast_id = await drafts.create(connection, business_id, new)

@@ -1,11 +1,11 @@
 """How a number, a share, a time and a phone look: decided here and nowhere else."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import phonenumbers
 from babel import Locale
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from markupsafe import Markup
 
@@ -42,6 +42,11 @@ def time_in(locale: Locale, value: str | datetime | None, *, look: str = "relati
     instant = instant_of(value).astimezone(UTC)
     text = format_datetime(instant, "d MMM, HH:mm", locale=locale)
     return Markup('<time datetime="{}" data-look="{}">{} UTC</time>').format(instant.isoformat(), look, text)
+
+
+def day_in(locale: Locale, value: date) -> str:
+    """A day without its year."""
+    return format_date(value, "EEE d MMM", locale=locale)
 
 
 def phone(number: str) -> str:

@@ -82,6 +82,24 @@ OF_LIMITS: Final[Mapping[Limit, str]] = {
 }
 
 
+# Why a template cannot be chosen, by what WhatsApp says of it.
+OF_TEMPLATES: Final[Mapping[str, str]] = {
+    "PENDING": N_("WhatsApp has not decided yet"),
+    "IN_APPEAL": N_("WhatsApp looks at it once more"),
+    "REJECTED": N_("WhatsApp has rejected it"),
+    "PAUSED": N_("WhatsApp has paused it, because of how people took it"),
+    "DISABLED": N_("WhatsApp has switched it off for good"),
+}
+OTHER_TEMPLATE: Final = N_("Only approved templates can be sent")
+
+# A finding of the pre-flight, by its level.
+OF_LEVELS: Final[Mapping[str, Look]] = {
+    "error": Look(N_("To be mended"), "failed", "circle-x"),
+    "warning": Look(N_("Warning"), "unknown", "circle-alert"),
+    "info": Look(N_("Good to know"), "neutral", "info"),
+}
+
+
 class Part(NamedTuple):
     """One part of the bar of a broadcast. The parts add up to `total_recipients`."""
 

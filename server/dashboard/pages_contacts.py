@@ -14,10 +14,11 @@ from server.dashboard.contact_looks import OF_MESSAGES, OF_WISHES
 from server.dashboard.forms import ContactId, as_pairs, problems_at
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
+from server.domain.audit import AuditAct
 from server.domain.contacts import clean_tag, tags_in
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
-from server.services import contacts, conversations, vocabulary
+from server.services import audit, contacts, conversations, vocabulary
 from server.services.contacts import Filters, NewContact
 from server.services.conversations import Place
 
@@ -225,9 +226,14 @@ async def ask_delete(
 
 
 @router.post("/{contact_id:int}/delete", dependencies=_KEEPS)
-async def delete_contact(contact_id: ContactId, visitor: SignedIn, connection: PageTransaction) -> Response:
+async def delete_contact(
+    contact_id: ContactId, visitor: SignedIn, connection: PageTransaction, resources: PageResources
+) -> Response:
     """Forget a person; an opt-out stays."""
     await contacts.forget(connection, visitor.business_id, contact_id)
+    # By the number alone: whoever is forgotten is not named in what is kept.
+    subject = str(contact_id)
+    await audit.add(connection, visitor.business_id, resources.who, AuditAct.CONTACT_DELETED, subject=subject)
     return RedirectResponse("/contacts", status_code=HTTPStatus.SEE_OTHER)
 
 

@@ -163,7 +163,7 @@ def plan_template(
     if not isinstance(wanted, Mapping):
         raise BadInput("A template message needs a template.", pointer="/template")
     is_named = parameter_format.upper() == "NAMED"
-    shape = _Shape.of(components, is_named=is_named)
+    shape = Shape.of(components, is_named=is_named)
     problems = [
         *shape.problems,
         *_variable_problems(wanted, shape),
@@ -183,7 +183,7 @@ def plan_template(
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class Shape:
     """What a template asks for."""
 
     is_named: bool
@@ -194,7 +194,8 @@ class _Shape:
     problems: tuple[Problem, ...]  # what it has that no message of ours can fill
 
     @classmethod
-    def of(cls, components: Sequence[Mapping[str, Any]], *, is_named: bool) -> "_Shape":
+    def of(cls, components: Sequence[Mapping[str, Any]], *, is_named: bool) -> "Shape":
+        """Of a template, as Meta describes it."""
         by_type = {str(component.get("type", "")).upper(): component for component in components}
         header = by_type.get("HEADER", {})
         in_body = _variables_of(by_type.get("BODY", {}).get("text", ""))
@@ -236,13 +237,13 @@ def _variables_of(text: str) -> list[str]:
 
 def obstacles_of(components: Sequence[Mapping[str, Any]]) -> list[str]:
     """Why no message of this template can be sent, whatever its values: parts that a broadcast has no words for."""
-    return [problem.detail for problem in _Shape.of(components, is_named=False).problems]
+    return [problem.detail for problem in Shape.of(components, is_named=False).problems]
 
 
 # --- what does not fit
 
 
-def _variable_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Problem]:
+def _variable_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Problem]:
     given = wanted.get("variables") or {}
     for name in shape.body:
         value = given.get(name)
@@ -254,7 +255,7 @@ def _variable_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Pro
             yield Problem(f"/template/variables/{name}", f'The template has no variable "{name}"; {has}.')
 
 
-def _header_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Problem]:
+def _header_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Problem]:
     header = wanted.get("header") or {}
     needed = shape.header_kind if shape.header_kind in (*MEDIA, "location") else ""
     if not needed and shape.header_variable:
@@ -278,7 +279,7 @@ def _example_of(kind: str) -> str:
     return f'{{"{kind}": …}}'
 
 
-def _button_problems(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[Problem]:
+def _button_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Problem]:
     given = wanted.get("buttons") or {}
     takes = [str(index) for index in range(len(shape.buttons)) if shape.button_takes_value(index)]
     for index in given:
@@ -298,7 +299,7 @@ def _listed(names: Iterable[str]) -> str:
 # --- what is built
 
 
-def _body(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
+def _body(wanted: Mapping[str, Any], shape: Shape) -> Iterator[list[Segment]]:
     if shape.body:
         parameters = [
             _text_parameter(wanted["variables"][name], name if shape.is_named else None) for name in shape.body
@@ -306,7 +307,7 @@ def _body(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
         yield [b'{"type":"body","parameters":[', *_joined(parameters), b"]}"]
 
 
-def _header(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
+def _header(wanted: Mapping[str, Any], shape: Shape) -> Iterator[list[Segment]]:
     header = wanted.get("header") or {}
     if shape.header_variable:
         name = shape.header_variable if shape.is_named else None
@@ -323,7 +324,7 @@ def _header(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]
         yield [opening, *_joined(fields), b"}}]}"]
 
 
-def _buttons(wanted: Mapping[str, Any], shape: _Shape) -> Iterator[list[Segment]]:
+def _buttons(wanted: Mapping[str, Any], shape: Shape) -> Iterator[list[Segment]]:
     given = wanted.get("buttons") or {}
     for index, button in enumerate(shape.buttons):
         value = given.get(str(index))

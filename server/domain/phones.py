@@ -50,6 +50,11 @@ def is_country(code: str) -> bool:
     return code in phonenumbers.SUPPORTED_REGIONS
 
 
+def countries() -> frozenset[str]:
+    """The two-letter codes of all countries that have phone numbers."""
+    return frozenset(phonenumbers.SUPPORTED_REGIONS)
+
+
 def country_of(phone: str) -> str | None:
     """The ISO 3166 code of the country of an E.164 number; None for one of no country, such as +870.
 

@@ -118,12 +118,14 @@ async def load_recipients(
     broadcast_id: int,
     business_id: int,
     rows: Iterable[Row],
-    plan: MessagePlan,
+    plan: MessagePlan | None,
     default_country: str | None,
     on_progress: Callable[[LoadProgress], None] | None = None,
 ) -> Loaded:
     """Add people to a broadcast, in the caller's transaction, which holds the broadcast row.
 
+    plan: whoever lacks a value for it is rejected, and what it does not name is not kept. None: the message is still
+    being written, so every column is kept, and nothing is missing yet.
     Checking a chunk and copying the one before go on at the same time.
     """
     raw = await connection.get_raw_connection()
@@ -180,7 +182,7 @@ async def _copy(driver: PlainConnection[Any], run: dict[str, int], chunk: _Chunk
         loaded.reject(row_number, phone, reason)
 
 
-def _check(stream: Iterator[Row], plan: MessagePlan, default_country: str | None) -> _Chunk:
+def _check(stream: Iterator[Row], plan: MessagePlan | None, default_country: str | None) -> _Chunk:
     """Read and check the next rows. Runs in a thread: the database works on the chunk before meanwhile."""
     chunk = _Chunk([], [], 0)
     seen: set[str] = set()
@@ -191,15 +193,22 @@ def _check(stream: Iterator[Row], plan: MessagePlan, default_country: str | None
         if problem is None:
             try:
                 phone = normalise(phone, default_country)
-                problem = DUPLICATE if phone in seen else plan.problem_with(row.variables)
+                problem = _problem_of(row, phone, seen, plan)
             except ValueError as error:
                 problem = str(error)
         if problem is not None:
             chunk.rejected.append((row.number, row.phone, problem))
             continue
         seen.add(phone)
-        chunk.lines.append(_line(row.number, phone, {column: row.variables[column] for column in plan.columns}))
+        kept = row.variables if plan is None else {column: row.variables[column] for column in plan.columns}
+        chunk.lines.append(_line(row.number, phone, kept))
     return chunk
+
+
+def _problem_of(row: Row, phone: str, seen: set[str], plan: MessagePlan | None) -> str | None:
+    if phone in seen:
+        return DUPLICATE
+    return None if plan is None else plan.problem_with(row.variables)
 
 
 def _line(row_number: int, phone: str, variables: dict[str, str]) -> bytes:

@@ -42,10 +42,16 @@ class NewBroadcast:
     audience: Audience | None = None
 
 
-async def create(connection: AsyncConnection, business_id: int, new: NewBroadcast) -> int:
-    """A draft without recipients. Returns its id. Raises `BadInput` where template, variables or number do not fit."""
+async def create(connection: AsyncConnection, business_id: int, new: NewBroadcast, *, is_finished: bool = True) -> int:
+    """A draft without recipients. Returns its id. Raises `BadInput` where template, variables or number do not fit.
+
+    is_finished: False for a message that somebody still writes, which may lack what fills it.
+    """
     channel_id = await channels.choose(connection, business_id, new.channel_id)
-    await _plan(connection, business_id, channel_id, new.message)
+    if is_finished:
+        await _plan(connection, business_id, channel_id, new.message)
+    else:
+        await refuse_unusable(connection, business_id, channel_id, new.message)
     if new.audience is not None:
         await segments.resolve(connection, business_id, new.audience)
     values = {
@@ -69,9 +75,12 @@ async def add_recipients(
     broadcast_id: int,
     rows: CsvList | Iterable[Row],
     on_progress: OnProgress | None = None,
+    *,
+    is_finished: bool = True,
 ) -> Loaded:
     """Add people to a draft; rows that cannot be used are kept with their reason and stop nobody else.
 
+    is_finished: False for a message that somebody still writes: every column is kept, for whatever it will name.
     Raises `NotFound`, `StateDoesNotAllow` where it is no draft any more, or `BadInput` where the message needs a column
     that a file does not have.
     """
@@ -86,8 +95,8 @@ async def add_recipients(
         raise StateDoesNotAllow("take more recipients", draft.status)
     if draft.audience is not None:
         raise BadInput("This broadcast takes its people from the contacts and has no list.", pointer="/recipients")
-    plan = await _plan(connection, draft.business_id, draft.channel_id, draft.message)
-    if isinstance(rows, CsvList):
+    plan = await _plan(connection, draft.business_id, draft.channel_id, draft.message) if is_finished else None
+    if plan is not None and isinstance(rows, CsvList):
         _check_columns(plan, rows.columns)
     return await load_recipients(
         connection,
@@ -143,9 +152,20 @@ async def forget(connection: AsyncConnection, broadcast_id: int) -> None:
     await connection.execute(delete(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id))
 
 
+async def refuse_unusable(
+    connection: AsyncConnection, business_id: int, channel_id: int, message: dict[str, Any]
+) -> None:
+    """Raises `BadInput` where a message names a template that the number's account has not, or that is not approved."""
+    if "text" not in message:
+        await templates.find_usable(connection, business_id, await _waba_id(connection, channel_id), message)
+
+
 async def _plan(connection: AsyncConnection, business_id: int, channel_id: int, message: dict[str, Any]) -> MessagePlan:
-    waba_id = await connection.scalar(select(Channel.waba_id).where(Channel.id == channel_id))
-    return await templates.plan_message(connection, business_id, str(waba_id), message)
+    return await templates.plan_message(connection, business_id, await _waba_id(connection, channel_id), message)
+
+
+async def _waba_id(connection: AsyncConnection, channel_id: int) -> str:
+    return str(await connection.scalar(select(Channel.waba_id).where(Channel.id == channel_id)))
 
 
 def _check_columns(plan: MessagePlan, columns: list[str]) -> None:

@@ -8,7 +8,7 @@ yields findings; `CHECKS` lists them, and a new one only has to be added there. 
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -356,8 +356,7 @@ async def _check_values(connection: AsyncConnection, subject: Subject) -> AsyncI
             yield finding
     if subject.plan is None or not subject.plan.columns or subject.broadcast.audience is not None:
         return
-    values = {"broadcast_id": subject.broadcast.id, "columns": list(subject.plan.columns)}
-    counted = {row.name: int(row.people_count) for row in await connection.execute(_LACKING, values)}
+    counted = await lacking(connection, subject.broadcast.id, subject.plan.columns)
     lacks = [
         Lack(name, counted[name], await _first_rows(connection, subject.broadcast.id, name))
         for name in subject.plan.columns
@@ -365,6 +364,12 @@ async def _check_values(connection: AsyncConnection, subject: Subject) -> AsyncI
     ]
     for finding in of_values(lacks, subject.recipients):
         yield finding
+
+
+async def lacking(connection: AsyncConnection, broadcast_id: int, columns: Sequence[str]) -> dict[str, int]:
+    """How many of those who wait on a list have no value for a column, by column."""
+    values = {"broadcast_id": broadcast_id, "columns": list(columns)}
+    return {row.name: int(row.people_count) for row in await connection.execute(_LACKING, values)}
 
 
 async def _first_rows(connection: AsyncConnection, broadcast_id: int, name: str) -> tuple[int, ...]:

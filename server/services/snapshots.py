@@ -21,6 +21,8 @@ from server.services import broadcasts, put_offs, run_cap, segments
 from server.services.audiences import KEPT_REJECTED
 from server.services.countries import leading
 
+_LARGEST_ID: Final = 2**63 - 1
+
 _LOOK: Final = """
     /* snapshots.look
        Cost: every contact of the audience once; by tags, only those who have them. */
@@ -105,6 +107,39 @@ _REJECT: Final = """
 """
 
 
+_NEXT: Final = """
+    /* snapshots.next   Cost: the contacts of the business from one on, until one fits. */
+    SELECT c.id, c.phone, c.attributes || jsonb_strip_nulls(jsonb_build_object('name', c.name, 'phone', c.phone))
+           AS variables
+      FROM contacts c
+     WHERE {where} AND NOT EXISTS (SELECT FROM suppressions u WHERE u.business_id = c.business_id AND u.phone = c.phone)
+       AND (CAST(:phone AS text) IS NULL OR c.phone = CAST(:phone AS text))
+       AND c.id > :after_id AND c.id < :before_id
+     ORDER BY c.id {order} LIMIT 1
+"""
+
+
+class Person(NamedTuple):
+    """Somebody whom a draft goes to. id: of the recipient, or of the contact. variables: what a message can name."""
+
+    id: int
+    phone: str
+    variables: dict[str, str]
+
+
+class Place(NamedTuple):
+    """Where to look for somebody: by phone, in E.164, or beside somebody else by id; the first of all by default."""
+
+    phone: str | None = None
+    after_id: int = 0
+    before_id: int = _LARGEST_ID
+
+    @property
+    def order(self) -> str:
+        """From where: backward only from somebody."""
+        return "ASC" if self.before_id == _LARGEST_ID else "DESC"
+
+
 class Look(NamedTuple):
     """How many an audience is now.
 
@@ -176,6 +211,17 @@ async def had_enough(
     return int(await connection.scalar(parts.statement(_HAD_ENOUGH), {**parts.values, **cap}) or 0)
 
 
+async def neighbour(connection: AsyncConnection, business_id: int, audience: Audience, place: Place) -> Person | None:
+    """Somebody of an audience who may be sent to, with all that a message can name of them. None: nobody is there.
+
+    Raises `BadInput` where its segment is gone.
+    """
+    parts = _Parts(business_id, await segments.resolve(connection, business_id, audience), ())
+    values = {**parts.values, "phone": place.phone, "after_id": place.after_id, "before_id": place.before_id}
+    found = (await connection.execute(parts.statement(_NEXT, order=place.order), values)).one_or_none()
+    return None if found is None else Person(found.id, found.phone, found.variables)
+
+
 async def take(connection: AsyncConnection, broadcast_id: int) -> None:
     """Take the audience of a broadcast that has just been started, in the transaction that started it.
 
@@ -228,8 +274,8 @@ class _Parts:
         self._where = " AND ".join(conditions)
         self._needed = [self._value(f"column_{place}", column) for place, column in enumerate(columns)]
 
-    def statement(self, pattern: str) -> TextClause:
-        """A statement with these parts. Only names that this class made stand in it."""
+    def statement(self, pattern: str, order: str = "ASC") -> TextClause:
+        """A statement with these parts. Only names that this class made stand in it. order: `ASC` or `DESC`."""
         complete = " AND ".join(f"{value} IS NOT NULL" for value in self._needed) or "true"
         lacks = [f"count(*) FILTER (WHERE u.phone IS NULL AND {value} IS NULL)" for value in self._needed]
         reasons = [
@@ -241,6 +287,7 @@ class _Parts:
         return text(
             pattern.format(
                 where=self._where,
+                order=order,
                 complete=complete,
                 lacks=", ".join(lacks) or "0",
                 reasons=" ".join(reasons),

@@ -13,7 +13,7 @@ from server.config import Settings
 from server.domain.errors import BadInput
 from server.domain.messages import MessagePlan, plan_template, plan_text
 from server.domain.preflight import APPROVED, of_template
-from server.models import Template
+from server.models import Channel, Template
 from server.providers.whatsapp import WhatsAppClient
 from server.services.channels import Sender
 
@@ -108,6 +108,17 @@ async def listed(connection: AsyncConnection, business_id: int) -> list[dict[str
     return [dict(row) for row in rows.mappings()]
 
 
+async def of_channel(connection: AsyncConnection, business_id: int, channel_id: int) -> list[dict[str, Any]]:
+    """The templates that a number may send, by name and language: with `id`, and `parameter_format` to fill them by."""
+    statement = (
+        select(Template.id, Template.parameter_format, *_SHOWN)
+        .join(Channel, (Channel.waba_id == Template.waba_id) & (Channel.business_id == Template.business_id))
+        .where(Template.business_id == business_id, Channel.id == channel_id)
+        .order_by(Template.name, Template.language)
+    )
+    return [dict(row) for row in (await connection.execute(statement)).mappings()]
+
+
 async def page(connection: AsyncConnection, business_id: int, *, after_id: int, limit: int) -> list[dict[str, Any]]:
     """At most `limit` templates with larger ids than `after_id`, each with its id; a sync in between moves none."""
     statement = select(Template.id, *_SHOWN).where(Template.business_id == business_id, Template.id > after_id)
@@ -125,11 +136,17 @@ async def plan_message(
     """
     if "text" in message:
         return plan_text(message)
+    template = await find_usable(connection, business_id, waba_id, message)
+    return plan_template(message, template.components, template.parameter_format)
+
+
+async def find_usable(connection: AsyncConnection, business_id: int, waba_id: str, message: dict[str, Any]) -> Row[Any]:
+    """As `find`. Raises `BadInput` where there is none, or it is not approved."""
     template = await find(connection, business_id, waba_id, message)
     if template.status != APPROVED:
         unusable = next(of_template(template.name, template.language, template.status, template.category))
         raise BadInput(unusable.detail, pointer=unusable.pointer)
-    return plan_of(template, message)
+    return template
 
 
 def plan_of(template: Row[Any], message: dict[str, Any]) -> MessagePlan:

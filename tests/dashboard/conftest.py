@@ -1,11 +1,13 @@
 """Somebody who is signed in to the pages of a web process of its own."""
 
+import http.client
 import http.cookiejar
 import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,9 +55,7 @@ class Browser:
         """Look at a page."""
         return self._ask(urllib.request.Request(f"{self.address}{path}"), headers)  # noqa: S310 - our own address
 
-    def post(
-        self, path: str, *, csrf: str | None = None, headers: Mapping[str, str] | None = None, **fields: Any
-    ) -> Page:
+    def post(self, path: str, *, csrf: str | None = None, headers: Any = None, **fields: Any) -> Page:
         """Send a form. csrf: another token than that of the last page."""
         given = {"csrf": self.csrf if csrf is None else csrf, **fields}
         body = urllib.parse.urlencode(given, doseq=True).encode()
@@ -66,6 +66,20 @@ class Browser:
         """Send a file as a page's script does."""
         request = urllib.request.Request(f"{self.address}{path}", body)  # noqa: S310 - our own address
         return self._ask(request, {"Content-Type": "text/csv", "X-CSRF-Token": self.csrf, "HX-Request": "true"})
+
+    @contextmanager
+    def hang_up(self, path: str, body: bytes) -> Iterator[http.client.HTTPResponse]:
+        """Send a file, and go away in the middle of the answer."""
+        connection = http.client.HTTPConnection(self.address.removeprefix("http://"), timeout=60)
+        cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._cookies)
+        headers = {"Content-Type": "text/csv", "X-CSRF-Token": self.csrf, "Cookie": cookies}
+        connection.request("POST", path, body, headers)
+        response = connection.getresponse()
+        try:
+            yield response
+        finally:
+            response.close()
+            connection.close()
 
     def sign_in(self, email: str, password: str = PASSWORD) -> "Browser":
         """Come in by the form."""

@@ -70,11 +70,14 @@
     event.target.dataset.sent = "";
     setTimeout(() => event.target.querySelectorAll("button").forEach((button) => button.setAttribute("aria-disabled", "true")));
   });
-  addEventListener("pageshow", () => {
-    for (const form of document.querySelectorAll("form[data-sent]")) {
-      delete form.dataset.sent;
-      form.querySelectorAll("button[aria-disabled]").forEach((button) => button.removeAttribute("aria-disabled"));
-    }
+  function makeNew(form) {
+    delete form.dataset.sent;
+    form.querySelectorAll("button[aria-disabled]").forEach((button) => button.removeAttribute("aria-disabled"));
+  }
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(makeNew));
+  // A form that asks for a part of its page stays, whatever came of it.
+  document.addEventListener("htmx:finally:request", (event) => {
+    if (event.target instanceof HTMLFormElement) setTimeout(() => makeNew(event.target));
   });
 
   let first = "";
