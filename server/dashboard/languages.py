@@ -42,10 +42,15 @@ class Speech:
         said = self._catalogue.ungettext(singular, plural, number)
         return _filled(said, {"n": number_in(self.locale, number), **values})
 
+    def why(self, text: str) -> str:
+        """Why something failed, as it was kept: a sentence of `domain/meanings.py`, behind it WhatsApp's own words."""
+        what, bracket, details = text.partition(" (")
+        return f"{self.gettext(what)}{bracket}{details}"
+
     @property
     def callables(self) -> dict[str, Callable[..., str]]:
         """What templates call."""
-        return {"_": self.gettext, "gettext": self.gettext, "ngettext": self.ngettext}
+        return {"_": self.gettext, "gettext": self.gettext, "ngettext": self.ngettext, "why": self.why}
 
 
 def _filled(said: str, values: Mapping[str, Any]) -> str:
