@@ -8,7 +8,7 @@ from importlib.metadata import version
 import typer
 from typer.exceptions import TyperException
 
-from server.cli import broadcasts, checks, contacts, parts, send, setup, truth, up
+from server.cli import broadcasts, checks, contacts, drill, parts, send, setup, truth, up
 from server.cli.output import Exit, explain, explain_unexpected, say
 from server.domain.errors import ClarionError
 
@@ -36,6 +36,7 @@ app.command()(checks.verify)
 app.command("receipt-key")(truth.receipt_key)
 app.command()(checks.doctor)
 app.command()(checks.bench)
+app.command("drill")(drill.drill)
 
 
 @app.callback(invoke_without_command=True)

@@ -42,7 +42,7 @@ def web(
 ) -> None:
     """Serve the API (and its documentation at /docs)."""
     configuration = settings()
-    _end_with(with_parent)
+    end_with(with_parent)
     configure_logs(configuration.log_format)
     with environment(), _listen(host or configuration.host, configuration.port if port is None else port) as listening:
         import uvicorn
@@ -213,7 +213,7 @@ def simulator(
     from server.simulator.settings import CannotStart, SimulatorSettings, callbacks_to
     from server.simulator.webhook_manners import manners_from_text
 
-    _end_with(with_parent)
+    end_with(with_parent)
     try:
         run(
             SimulatorSettings(
@@ -248,7 +248,7 @@ def _read(option: str, text: str, reader: Callable[[str], T]) -> T:
         raise BadInput(f"{option}: {error}") from error
 
 
-def _end_with(parent: int | None) -> None:
+def end_with(parent: int | None) -> None:
     """Ask this process to end once the one that started it is gone, by SIGKILL too.
 
     A thread, because a server's loop belongs to the server; only for parts that never fork.
