@@ -17,7 +17,7 @@ router = APIRouter(
     responses=responses(HTTPStatus.UNAUTHORIZED, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 # What null switches off; everything else a business has to have.
-_MAY_BE_NONE: Final = frozenset(("quiet_hours", "frequency_cap", "opt_out_reply", "opt_in_reply"))
+_MAY_BE_NONE: Final = frozenset(("quiet_hours", "frequency_cap", "opt_out_reply", "opt_in_reply", "approval_over"))
 
 
 @router.get("")
@@ -33,4 +33,5 @@ async def change_business(wanted: BusinessChange, resources: Resources, business
     for name, value in changes.items():
         if value is None and name not in _MAY_BE_NONE:
             raise BadInput(f"A business needs its {name}.", pointer=f"/{name}")
-    return BusinessShown.model_validate(await businesses.change(resources.engine, business_id, changes))
+    after = await businesses.change(resources.engine, business_id, changes, resources.who)
+    return BusinessShown.model_validate(after)

@@ -14,6 +14,7 @@ Words = Annotated[
     list[Word], Field(max_length=100, description="beside those of every language", examples=[["no more"]])
 ]
 Reply = Annotated[Text, Field(max_length=1_000, examples=["You will get no more messages from us."])]
+People = Annotated[int, Field(ge=0, le=2_000_000_000, examples=[1_000])]
 Zone = Annotated[Text, Field(min_length=1, max_length=100, examples=["Europe/Berlin"])]
 
 
@@ -49,6 +50,9 @@ class BusinessShown(BaseModel):
     frequency_cap: FrequencyCapChosen | None
     opt_out_reply: str | None = Field(description="written back to whoever stops by a message; null: nothing")
     opt_in_reply: str | None = Field(description="the same for whoever starts again")
+    approval_over: int | None = Field(
+        description="a broadcast to more people needs a second person's approval; null: none does"
+    )
 
 
 class BusinessChange(Strict):
@@ -71,6 +75,7 @@ class BusinessChange(Strict):
     frequency_cap: Annotated[FrequencyCapChosen | None, Field(description="null: none")] = None
     opt_out_reply: Annotated[Reply | None, Field(description="null: nothing is written back")] = None
     opt_in_reply: Annotated[Reply | None, Field(description="null: nothing is written back")] = None
+    approval_over: Annotated[People | None, Field(description="null: no broadcast needs a second person")] = None
 
     @model_validator(mode="after")
     def _something(self) -> Self:

@@ -17,6 +17,7 @@ group = typer.Typer(help="What a business has chosen for all its broadcasts.", n
 Business = Annotated[str, typer.Option("--business", help="Name of the business.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 OFF = "off"
+_LONGEST_NUMBER = 20
 _OPTIONS = {
     "name": "--name",
     "unknown_policy": "--unknown-policy",
@@ -28,6 +29,7 @@ _OPTIONS = {
     "frequency_cap": "--frequency-cap",
     "opt_out_reply": "--opt-out-reply",
     "opt_in_reply": "--opt-in-reply",
+    "approval_over": "--approval-over",
 }
 
 
@@ -72,6 +74,9 @@ def set_business(
         str | None, typer.Option(help='Written back, once, to whoever stops by a message; "off": nothing.')
     ] = None,
     opt_in_reply: Annotated[str | None, typer.Option(help='The same for whoever starts again; "off": nothing.')] = None,
+    approval_over: Annotated[
+        str | None, typer.Option(help='Larger broadcasts need a second person: a number of people, or "off".')
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change settings; what is not named stays. Broadcasts that run obey at once."""
@@ -92,6 +97,8 @@ def set_business(
     for setting, reply in (("opt_out_reply", opt_out_reply), ("opt_in_reply", opt_in_reply)):
         if reply is not None:
             changes[setting] = None if reply == OFF else reply
+    if approval_over is not None:
+        changes["approval_over"] = None if approval_over == OFF else _number(approval_over)
     if not changes:
         raise BadInput("Say what is to be changed, such as --quiet-hours 21:00-08:00.")
     with environment(needs_queue=False) as found, database_errors():
@@ -137,10 +144,14 @@ def _hours(text: str, days_off: list[str]) -> dict[str, Any]:
 
 def _cap(text: str) -> dict[str, Any]:
     messages, _, days = text.partition("/")
-    return {
-        name: int(value) if value.strip().isdecimal() else value
-        for name, value in (("messages", messages), ("days", days))
-    }
+    return {"messages": _number(messages), "days": _number(days)}
+
+
+def _number(text: str) -> int | str:
+    """A whole number, or what stands in its place: the service says what is wrong with it."""
+    digits = text.strip()
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) < _LONGEST_NUMBER
+    return int(digits) if is_number else text
 
 
 def _answer(found: dict[str, Any], *, as_json: bool) -> None:
@@ -156,7 +167,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     from server.domain import frequency_cap
     from server.domain.quiet_hours import parse
 
-    hours, cap = found["quiet_hours"], found["frequency_cap"]
+    hours, cap, over = found["quiet_hours"], found["frequency_cap"], found["approval_over"]
     return [
         ("Unknown recipients", found["unknown_policy"]),
         ("Stop words of its own", ", ".join(found["stop_words"]) or "none"),
@@ -166,4 +177,5 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("Frequency cap", str(frequency_cap.parse(cap)) if cap else OFF),
         ("Reply to an opt-out", found["opt_out_reply"] or OFF),
         ("Reply to an opt-in", found["opt_in_reply"] or OFF),
+        ("A second person", OFF if over is None else f"for broadcasts to more than {over:,} people"),
     ]

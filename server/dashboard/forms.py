@@ -10,6 +10,7 @@ from server.domain.errors import BadInput, NotNow
 
 # What is wrong with the form as a whole.
 WHOLE = ""
+_LONGEST_NUMBER = 20
 ContactId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
@@ -32,3 +33,10 @@ def problems_of(error: BadInput) -> Mapping[str, str]:
     for problem in error.problems:
         found.setdefault(problem.pointer.strip("/"), problem.detail)
     return found
+
+
+def whole_number(text: str) -> int | str:
+    """A number as people type it, such as 1,000; what is none stays as it is, for whoever says what is wrong with it."""
+    digits = text.strip().replace(",", "")
+    is_number = digits.isascii() and digits.isdecimal() and len(digits) < _LONGEST_NUMBER
+    return int(digits) if is_number else text.strip()

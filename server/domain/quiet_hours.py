@@ -26,6 +26,7 @@ _zone: Final = cache(ZoneInfo)
 # Whoever is not left in peace for once within so long never would be.
 _LOOKED_AHEAD: Final = timedelta(days=8)
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_NO_PLACES: Final = ("Etc/", "SystemV/", "US/", "Canada/", "Brazil/", "Mexico/", "Chile/")
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
 # What stands in the row of somebody who is put off by them; the statements of `services/ledger.py` know it too.
@@ -107,6 +108,13 @@ def known_zone(name: str) -> str:
     if name not in _listed():
         raise ValueError(f'"{name[:40]}" is no time zone; it should be a name such as Europe/Berlin or UTC.')
     return name
+
+
+@cache
+def zones_to_choose() -> tuple[str, ...]:
+    """The names that a person looks for, in their order: places, and UTC; without those kept for old programs."""
+    places = (name for name in _listed() if "/" in name and not name.startswith(_NO_PLACES))
+    return ("UTC", *sorted(places))
 
 
 @cache

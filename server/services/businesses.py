@@ -8,24 +8,27 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain import frequency_cap, quiet_hours
-from server.domain.errors import BadInput
+from server.domain.audit import AuditAct, Who
+from server.domain.errors import BadInput, Problem
 from server.domain.evidence import UnknownPolicy
 from server.domain.frequency_cap import FrequencyCap
 from server.domain.quiet_hours import Hours
 from server.models import Business
-from server.services import put_offs
+from server.services import audit, put_offs
 from server.services.signals import look_at_row
 from server.tenancy import Connects
 
 SETTINGS: Final = (
     "name", "unknown_policy", "stop_words", "start_words", "time_zone", "quiet_hours", "frequency_cap",
-    "opt_out_reply", "opt_in_reply",
+    "opt_out_reply", "opt_in_reply", "approval_over",
 )  # fmt: skip
 MOST_WORDS: Final = 100
 LONGEST_WORD: Final = 100
 LONGEST_NAME: Final = 200
 LONGEST_REPLY: Final = 1_000
+LARGEST_APPROVAL: Final = 2_000_000_000
 _OF_HOURS: Final = frozenset(("time_zone", "quiet_hours"))
+_OBEYED_AT_ONCE: Final = _OF_HOURS | {"frequency_cap"}
 
 _RUNNING = text("""
     /* businesses.running */
@@ -51,25 +54,45 @@ async def cap_of(connection: AsyncConnection, business_id: int) -> FrequencyCap 
     return frequency_cap.parse(found) if found else None
 
 
-async def change(engine: Connects, business_id: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+async def change(
+    engine: Connects, business_id: int, changes: Mapping[str, Any], who: Who | None = None
+) -> dict[str, Any]:
     """Change what is named, of `SETTINGS`. Runs at work obey at once. Returns the business as it is then.
 
-    Where quiet hours change, whoever waits for the old ones is looked at once more. Raises `BadInput` that names the
-    fields.
+    Where quiet hours change, whoever waits for the old ones is looked at once more. who: whose name goes into the
+    audit with the names of what is different now; None for somebody at the command line, who is not in it. Raises
+    `BadInput` with all that is wrong, by its fields.
     """
-    values = {name: _CLEAN[name](value, f"/{name}") for name, value in changes.items()}
+    values = _cleaned(changes)
     async with engine.begin() as connection:
         before = await show(connection, business_id)
         if values:
             await _write(connection, business_id, values)
         after = await show(connection, business_id)
-        are_hours_other = any(before[name] != after[name] for name in _OF_HOURS)
-        if are_hours_other or before["frequency_cap"] != after["frequency_cap"]:
+        changed = [name for name in SETTINGS if before[name] != after[name]]
+        if changed and who is not None:
+            act = AuditAct.SETTINGS_CHANGED
+            await audit.add(connection, business_id, who, act, detail=", ".join(changed))
+        if not _OBEYED_AT_ONCE.isdisjoint(changed):
             for broadcast_id in await connection.scalars(_RUNNING, {"business_id": business_id}):
                 await look_at_row(connection, broadcast_id)
-    if are_hours_other:
+    if not _OF_HOURS.isdisjoint(changed):
         await put_offs.release(engine, business_id)
     return after
+
+
+def _cleaned(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What is to be written. Raises `BadInput` with all that is wrong."""
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in changes.items():
+        try:
+            values[name] = _CLEAN[name](value, f"/{name}")
+        except BadInput as error:
+            problems += error.problems
+    if problems:
+        raise BadInput(problems[0].detail, problems=problems)
+    return values
 
 
 async def _write(connection: AsyncConnection, business_id: int, values: Mapping[str, Any]) -> None:
@@ -81,7 +104,7 @@ async def _write(connection: AsyncConnection, business_id: int, values: Mapping[
 
 
 def _name(value: Any, pointer: str) -> str:
-    name = str(value or "").strip()
+    name = _storable(" ".join(str(value or "").split()), pointer)
     if not 0 < len(name) <= LONGEST_NAME:
         raise BadInput(f"A business needs a name of 1 to {LONGEST_NAME} characters.", pointer=pointer)
     return name
@@ -94,7 +117,7 @@ def _policy(value: Any, pointer: str) -> str:
 
 
 def _words(value: Any, pointer: str) -> list[str]:
-    words = [str(word).strip() for word in value or ()]
+    words = [_storable(" ".join(str(word).split()), pointer) for word in value or ()]
     if len(words) > MOST_WORDS:
         raise BadInput(f"These are {len(words)} words; at most {MOST_WORDS} are taken.", pointer=pointer)
     for number, word in enumerate(words):
@@ -124,9 +147,22 @@ def _reply(value: Any, pointer: str) -> str | None:
     reply = str(value or "").strip()
     if len(reply) > LONGEST_REPLY:
         raise BadInput(f"The reply has {len(reply):,} characters; {LONGEST_REPLY:,} are the most.", pointer=pointer)
-    if "\x00" in reply:
+    return _storable(reply, pointer) or None
+
+
+def _people(value: Any, pointer: str) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_APPROVAL:
+        detail = f'"{value!s:.20}" is no number of people; it should be a whole number, such as 1000.'
+        raise BadInput(detail, pointer=pointer)
+    return value
+
+
+def _storable(value: str, pointer: str) -> str:
+    if "\x00" in value:
         raise BadInput("It has a NUL character, which cannot be stored.", pointer=pointer)
-    return reply or None
+    return value
 
 
 _CLEAN: Final = {
@@ -139,4 +175,5 @@ _CLEAN: Final = {
     "frequency_cap": _frequency_cap,
     "opt_out_reply": _reply,
     "opt_in_reply": _reply,
+    "approval_over": _people,
 }

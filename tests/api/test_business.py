@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psycopg
 import pytest
 
 from server.services.businesses import SETTINGS
@@ -20,7 +21,7 @@ def test_a_business_begins_with_nothing_switched_on(api: Api) -> None:
     assert set(shown) == {"id", *SETTINGS}
     assert shown["id"] == api.business_id
     assert (shown["name"], shown["unknown_policy"], shown["time_zone"]) == ("Acme", "evidence", "UTC")
-    assert shown["frequency_cap"] is None
+    assert (shown["frequency_cap"], shown["approval_over"]) == (None, None)
     assert (shown["quiet_hours"], shown["stop_words"], shown["start_words"]) == (None, [], [])
 
 
@@ -53,6 +54,8 @@ def test_what_is_named_is_changed_and_the_rest_stays(api: Api, other: Api) -> No
         ({"quiet_hours": {"from": "21:00", "to": "21:00"}}, "/quiet_hours/to"),
         ({"quiet_hours": {"from": "21:00", "to": "08:00", "days_off": ["caturday"]}}, "/quiet_hours/days_off/0"),
         ({"frequency_cap": {"messages": 0, "days": 7}}, "/frequency_cap/messages"),
+        ({"approval_over": -1}, "/approval_over"),
+        ({"approval_over": "many"}, "/approval_over"),
         ({"unknown": 1}, "/unknown"),
     ],
 )
@@ -67,3 +70,14 @@ def test_what_cannot_be_is_refused_by_the_name_of_its_field(
 
 def test_a_change_without_anything_in_it_is_refused(api: Api) -> None:
     assert patch(api).status == 422
+
+
+def test_who_changed_what_is_in_the_audit_once(api: Api, database_url: str) -> None:
+    assert patch(api, approval_over=1_000, quiet_hours=NIGHT).json["approval_over"] == 1_000
+    assert patch(api, approval_over=1_000).status == 200  # nothing is different
+    assert patch(api, approval_over=None).json["approval_over"] is None
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute(
+            "SELECT who, detail FROM audit_entries WHERE act = 'settings_changed' ORDER BY id"
+        ).fetchall()
+    assert rows == [("test", "quiet_hours, approval_over"), ("test", "approval_over")]

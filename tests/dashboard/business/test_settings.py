@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from server.services import businesses
 from server.tenancy import BusinessEngine
 from tests.api.conftest import Api
 from tests.dashboard.business.conftest import OWNER, Acme, Browser
@@ -16,6 +17,14 @@ CHOSEN = {
     "stop_words": " genug \n\nno  more\ngenug",
     "start_words": "again",
     "approval_over": "1,000",
+    "quiet_from": "21:00",
+    "quiet_to": "08:00",
+    "days_off": "saturday",
+    "time_zone": "Asia/Jerusalem",
+    "cap_messages": "2",
+    "cap_days": "7",
+    "opt_out_reply": "Goodbye.\r\nWrite START.",
+    "opt_in_reply": " ",
 }
 
 
@@ -26,22 +35,62 @@ def listed(browser: Browser, path: str) -> str:
 
 async def test_what_is_chosen_is_kept_and_written_down(acme: Acme, visitor: Browser) -> None:
     assert visitor.post("/settings", CHOSEN).status == 303
-    columns = "name, unknown_policy, stop_words, start_words, approval_over"
-    (row,) = await acme.rows(text(f"SELECT {columns} FROM businesses"))  # noqa: S608 - our own names
-    assert tuple(row) == ("Acme Ltd", "assume_failed", ["genug", "no more"], ["again"], 1000)
+    async with BusinessEngine(acme.engine, acme.tenant.business_id).begin() as connection:
+        found = await businesses.show(connection, acme.tenant.business_id)
+    assert found == {
+        "id": acme.tenant.business_id,
+        "name": "Acme Ltd",
+        "unknown_policy": "assume_failed",
+        "stop_words": ["genug", "no more"],
+        "start_words": ["again"],
+        "approval_over": 1000,
+        "quiet_hours": {"from": "21:00", "to": "08:00", "days_off": ["saturday"]},
+        "time_zone": "Asia/Jerusalem",
+        "frequency_cap": {"messages": 2, "days": 7},
+        "opt_out_reply": "Goodbye.\nWrite START.",
+        "opt_in_reply": None,
+    }
     assert visitor.post("/settings", CHOSEN).status == 303  # nothing is different: nothing is written down
     told = await acme.rows(text("SELECT who, detail FROM audit_entries WHERE act = 'settings_changed'"))
-    assert [tuple(row) for row in told] == [(OWNER, "name, unknown_policy, stop_words, start_words, approval_over")]
-    assert visitor.get("/settings").field("name") == "Acme Ltd"
+    changed = [name for name in businesses.SETTINGS if name != "opt_in_reply"]
+    assert [tuple(row) for row in told] == [(OWNER, ", ".join(changed))]
+    page = visitor.get("/settings")
+    typed = {name: page.field(name) for name in ("name", "quiet_from", "quiet_to", "time_zone", "cap_messages")}
+    assert typed == {name: CHOSEN[name] for name in typed}
+    assert 'value="saturday" checked' in page.text
+
+
+async def test_what_is_left_empty_is_switched_off(acme: Acme, visitor: Browser) -> None:
+    assert visitor.post("/settings", CHOSEN).status == 303
+    bare = {"name": "Acme", "time_zone": "UTC", "unknown_policy": "evidence"}
+    assert visitor.post("/settings", bare).status == 303
+    async with BusinessEngine(acme.engine, acme.tenant.business_id).begin() as connection:
+        found = await businesses.show(connection, acme.tenant.business_id)
+    assert {name for name in businesses.SETTINGS if found[name]} == set(bare)
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("name", " "), ("name", "x" * 201), ("stop_words", "x" * 61), ("approval_over", "-1"), ("approval_over", "ten")],
+    ("typed", "fields"),
+    [
+        ({"name": " "}, ["name"]),
+        ({"name": "x" * 201}, ["name"]),
+        ({"stop_words": "x" * 101}, ["stop_words"]),
+        ({"approval_over": "-1"}, ["approval_over"]),
+        ({"approval_over": "9" * 5_000}, ["approval_over"]),
+        ({"quiet_from": "", "time_zone": "Mars"}, ["quiet_from", "time_zone"]),
+        ({"quiet_to": "21:00"}, ["quiet_to"]),
+        ({"cap_days": ""}, ["cap_days"]),
+        ({"cap_messages": "two", "cap_days": "366"}, ["cap_messages", "cap_days"]),
+        ({"opt_out_reply": "x" * 1_001, "opt_in_reply": "\x00"}, ["opt_out_reply", "opt_in_reply"]),
+    ],
 )
-def test_what_cannot_be_stands_at_its_field(acme: Acme, visitor: Browser, field: str, value: str) -> None:
-    page = visitor.post("/settings", {**CHOSEN, field: value})
-    assert (page.status, f'id="{field}-wrong"' in page.text) == (422, True)
+def test_what_cannot_be_stands_at_its_field(
+    acme: Acme, visitor: Browser, typed: dict[str, str], fields: list[str]
+) -> None:
+    page = visitor.post("/settings", {**CHOSEN, **typed})
+    assert page.status == 422
+    assert re.findall(r'id="(\w+)-wrong"', page.text) == fields
+    assert page.field("quiet_to") == {**CHOSEN, **typed}["quiet_to"]  # what was typed is kept
     assert visitor.get("/settings").field("name") == "Acme"
 
 
