@@ -8,8 +8,10 @@ import asyncio
 import http.client
 import json
 import random
+import sys
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -104,10 +106,8 @@ class ManyBroadcasts:
         for number in range(1, kills + 1):
             due = max(number * gap, self.progress() + gap / 3)
             victim = victims.choose(self._dice)
-            is_killed = until(
-                lambda: self._kill_when_due(due, victim), seconds=PATIENCE_SECONDS, what=f"to kill {victim}"
-            )  # noqa: B023
-            if is_killed == "over":
+            kill = partial(self._kill_when_due, due, victim)
+            if until(kill, seconds=PATIENCE_SECONDS, what=f"to kill {victim}") == "over":
                 return
             self.killed[victim] += 1
             if self._dice.random() < ORDERS_PER_KILL:
@@ -167,7 +167,10 @@ class ManyBroadcasts:
         while not self._all_ended():
             self.resume_all()
             before, seen = seen, self._states()
-            until(lambda: self._states() != before or self._all_ended(), seconds=PATIENCE_SECONDS, what="the end")  # noqa: B023
+            until(partial(self._has_changed_since, before), seconds=PATIENCE_SECONDS, what="the end")
+
+    def _has_changed_since(self, before: object) -> bool:
+        return self._states() != before or self._all_ended()
 
     def _states(self) -> list[tuple[Any, ...]]:
         columns = ("id", "status", "processed_count", "unknown_count", "sent_count")
@@ -219,7 +222,7 @@ class ManyBroadcasts:
 
     def _count(self, statement: str) -> int:
         with psycopg.connect(self.engine.database_url) as connection:
-            row = connection.execute(statement).fetchone()  # type: ignore[arg-type]
+            row = connection.execute(statement).fetchone()
         assert row is not None
         return int(row[0])
 
@@ -237,15 +240,6 @@ def run_experiment(folder: Path, *, people: int, kills: int, seed: int) -> ManyB
                 raise AssertionError(
                     f"seed {seed}, killed {dict(many.killed)}, ordered {dict(many.ordered)}: {error}"
                 ) from error
-    print(
-        json.dumps(
-            {
-                "seed": seed,
-                "people": many.people,
-                "killed": many.killed,
-                "ordered": many.ordered,
-                "statuses": Counter(statuses.values()),
-            }
-        )
-    )  # noqa: T201
+    said = {"seed": seed, "people": many.people, "killed": many.killed, "ordered": many.ordered, "ended": statuses}
+    sys.stdout.write(f"{json.dumps(said)}\n")
     return many
