@@ -21,6 +21,7 @@ import redis
 from psycopg.rows import dict_row
 
 from server.database import async_engine
+from server.domain.callbacks import read_callback
 from server.domain.states import FINAL
 from server.drill import victims
 from server.drill.plug import QUICK, Plug, a_free_port
@@ -183,14 +184,14 @@ class ManyBroadcasts:
 
         Returns the status of each broadcast.
         """
-        ledger = Counter(entry["biz_opaque_callback_data"] for entry in self._simulator.accepted())
+        ledger = Counter(map(_whose, self._simulator.accepted()))
         assert ledger.total() == len(ledger), f"got it twice: {[one for one, n in ledger.items() if n > 1][:5]}"
         self._simulator.wait_until_told()
         until(lambda: not self._count("SELECT count(*) FROM webhook_inbox"), what="the inbox to be empty")
         accounted = 0
         for one in self.broadcasts:
             row = assert_counters_equal_rows(self.engine.database_url, one.id).row
-            accepted = {text for text in ledger if text.startswith(f"b{one.id}:")}
+            accepted = {recipient_id for broadcast_id, recipient_id in ledger if broadcast_id == one.id}
             accounted += len(accepted)
             assert self._accepted_by_rows(one.id) == accepted, f"broadcast {one.id}: rows and ledger disagree"
             if row["status"] != "cancelled":
@@ -200,14 +201,14 @@ class ManyBroadcasts:
         self._assert_nothing_is_left()
         return {row["id"]: row["status"] for row in self.look().values()}
 
-    def _accepted_by_rows(self, broadcast_id: int) -> set[str]:
+    def _accepted_by_rows(self, broadcast_id: int) -> set[int]:
         with psycopg.connect(self.engine.database_url) as connection:
             rows = connection.execute(
                 "SELECT id FROM whatsapp_broadcast_recipients"
                 " WHERE broadcast_id = %s AND status IN ('sent', 'delivered', 'read')",
                 (broadcast_id,),
             )
-            return {f"b{broadcast_id}:r{id_}" for (id_,) in rows}
+            return {recipient_id for (recipient_id,) in rows}
 
     def _assert_nothing_is_left(self) -> None:
         leases = "SELECT count(*) FROM whatsapp_broadcasts WHERE lease_holder IS NOT NULL"
@@ -225,6 +226,13 @@ class ManyBroadcasts:
             row = connection.execute(statement).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _whose(entry: dict[str, Any]) -> tuple[int, int]:
+    """Which recipient of which broadcast a message of the ledger is for, by whichever claim."""
+    read = read_callback(entry["biz_opaque_callback_data"])
+    assert read is not None
+    return read.broadcast_id, read.recipient_id
 
 
 def run_experiment(folder: Path, *, people: int, kills: int, seed: int) -> ManyBroadcasts:
