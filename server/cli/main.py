@@ -78,6 +78,10 @@ def _explained(error: BaseException) -> Exit:
             message = error.format_message()
             say(message if message.startswith("Usage:") else f"Error: {message}")  # typed alone, a group shows its help
             code = Exit.BAD_INPUT
+        case UnicodeEncodeError() if words := [word for word in sys.argv if not _is_text(word)]:
+            # The name of a file may be any bytes; what goes to the database or to WhatsApp is text.
+            say(f"Error: {words[0]!a} is not text in UTF-8.")
+            code = Exit.BAD_INPUT
         case KeyboardInterrupt() | typer.Abort():
             say("Stopped.")
             code = Exit.INTERRUPTED
@@ -89,3 +93,12 @@ def _explained(error: BaseException) -> Exit:
         case _:
             code = explain_unexpected(error)
     return code
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line is text; bytes that are not come as lone surrogates."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

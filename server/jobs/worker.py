@@ -82,7 +82,7 @@ class ClarionWorker(Worker):
     def register_death(self) -> None:
         """Say that it ends. Where the queue's server has gone there is nobody to tell, and its key went with it."""
         with suppress(redis.RedisError):
-            super().register_death()
+            super().register_death()  # type: ignore[no-untyped-call]
 
     def subscribe(self) -> None:
         """Listen to no commands: RQ would do so in a thread, and no thread shall live in a process that forks."""
