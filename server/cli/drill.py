@@ -14,7 +14,7 @@ import typer
 
 from server.cli.output import Exit, answer_json, counted, say
 from server.domain.durations import in_words
-from server.domain.errors import BadInput
+from server.domain.errors import Unreachable
 
 if TYPE_CHECKING:
     from server.drill.result import Result, Unknowns
@@ -63,7 +63,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
     try:
         folder = Path(tempfile.mkdtemp(prefix="clarion-drill-")).resolve()
     except OSError as error:
-        raise BadInput(f"There is no folder for a drill: {error.strerror or error}. Set TMPDIR to one.") from error
+        raise Unreachable(f"There is no room for a drill's folder: {error.strerror}. Set TMPDIR to another.") from error
     try:
         yield folder
     finally:
@@ -86,7 +86,10 @@ def _ends_cleanly() -> Iterator[None]:
             signal.signal(one, signal.SIG_IGN)
         raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in asking}
+    # What is ignored stays ignored: `nohup clarion drill` is meant to outlive its terminal.
+    before = {
+        number: signal.signal(number, leave) for number in asking if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:
@@ -194,7 +197,10 @@ def _conclusion(result: "Result") -> str:
                 "tell by silence that it was never accepted. More people, or fewer kills, leave nobody out."
             )
         case _:
-            return f"The promise was broken. Please report it, with --seed {result.seed} and what is above."
+            return (
+                "The promise was broken. Please report it with what is above, and what "
+                f"--keep --seed {result.seed} leaves in its folder."
+            )
 
 
 def _as_json(result: "Result") -> dict[str, Any]:

@@ -79,7 +79,7 @@ class Plug:
         deadline = time.monotonic() + START_SECONDS
         while not self._start_once(deadline, meanwhile):
             if time.monotonic() > deadline:
-                raise StandsStill(f"Clarion did not come up within {START_SECONDS:.0f} s. Its log is {self.log}.")
+                raise StandsStill(f"Clarion did not come up within {START_SECONDS:.0f} s. {self._last_words()}")
             time.sleep(LOOK_EVERY_SECONDS)
 
     def _start_once(self, deadline: float, meanwhile: Callable[[], None]) -> bool:
@@ -101,6 +101,10 @@ class Plug:
             meanwhile()
             time.sleep(LOOK_EVERY_SECONDS)
         return False  # most likely the port of the one that was killed is not free yet
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return f"It said last: {lines[-1]}" if lines else "It said nothing."
 
     def _said_since(self, position: int) -> bytes:
         with self.log.open("rb") as log:

@@ -145,7 +145,9 @@ class Drill:
         if seen != self._seen:
             self._seen, self._changed_at = seen, time.monotonic()
         elif time.monotonic() - self._changed_at > STILL_SECONDS:
-            raise StandsStill(f"Nothing has happened for {STILL_SECONDS:.0f} s. The logs are in {self._folder}.")
+            raise StandsStill(
+                f"Nothing has happened for {STILL_SECONDS:.0f} s. With --keep the drill's logs stay in its folder."
+            )
         self._show()
         return progress.standing is not None and progress.standing.has_ended
 
