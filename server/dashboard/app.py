@@ -39,6 +39,7 @@ from server.dashboard import (
     pages_sign_in,
     pages_team,
     pages_templates,
+    pages_webhooks,
 )
 from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
@@ -68,6 +69,7 @@ _PAGES: Final = (
     pages_account,
     pages_team,
     pages_keys,
+    pages_webhooks,
     pages_audit,
 )
 _POLICY: Final = (
