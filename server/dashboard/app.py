@@ -39,6 +39,7 @@ from server.dashboard import (
     pages_sign_in,
     pages_team,
     pages_templates,
+    pages_webhooks,
 )
 from server.dashboard.looks import N_
 from server.dashboard.rendering import STATIC, is_fragment, render
@@ -69,6 +70,7 @@ _PAGES: Final = (
     pages_account,
     pages_team,
     pages_keys,
+    pages_webhooks,
     pages_audit,
 )
 _POLICY: Final = (

@@ -61,6 +61,14 @@ async def ids(acme: Acme) -> dict[str, str]:
         "invite_id": "INSERT INTO invites (business_id, token_hash, email, role, invited_by, expires_at)"
         " VALUES (1, 'x', 'x@x.example', 'viewer', 'x', now() + interval '1 day') RETURNING id",
     }
+    statements["webhook_id"] = (
+        "INSERT INTO webhook_endpoints (business_id, url, events, secret_encrypted)"
+        " VALUES (1, 'https://hooks.example.com', '{}', '') RETURNING id"
+    )
+    statements["delivery_id"] = (
+        "INSERT INTO webhook_deliveries (business_id, endpoint_id, event, data)"
+        " VALUES (1, 1, 'ping', '{}') RETURNING id"
+    )
     found = {"broadcast_id": str(made.id), "question": "cancel"}
     for name, statement in statements.items():
         found[name] = str((await acme.rows(text(statement)))[0][0])
@@ -103,7 +111,7 @@ async def test_an_editor_and_an_approver_manage_nothing(acme: Acme, ids: dict[st
         for path in POSTS:
             if path.startswith(("/settings", "/numbers")) and not path.startswith(ONES_OWN):
                 assert browser.post(filled(path, ids), FIELDS).status == 403, f"{role} {path}"
-        for path in ("/settings/team", "/settings/keys", "/settings/audit", "/numbers/new"):
+        for path in ("/settings/team", "/settings/keys", "/settings/webhooks", "/settings/audit", "/numbers/new"):
             assert browser.get(path).status == 403, f"{role} {path}"
 
 
