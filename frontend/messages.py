@@ -18,7 +18,8 @@ from server.domain.meanings import MEANINGS
 PAGES = Path(__file__).parent.parent / "server" / "dashboard"
 TRANSLATIONS = PAGES / "translations"
 LANGUAGES = ("he", "ar", "es")
-KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2)}
+IN_CONTEXT = ((1, "c"), 2)
+KEYWORDS = {"_": None, "N_": None, "gettext": None, "ngettext": (1, 2), "pgettext": IN_CONTEXT, "NP_": IN_CONTEXT}
 ERRORS = {"Problem": (2,), **dict.fromkeys(("BadInput", "Forbidden", "LimitReached", "NotFound", "QueueAway"))}
 OPTIONS = {"trimmed": "true", "silent": "false", "extensions": "jinja2.ext.do"}
 

@@ -37,6 +37,10 @@ class Speech:
         """The message in this language; `%(name)s` in it stands for a value."""
         return _filled(self._catalogue.ugettext(message), values)
 
+    def pgettext(self, context: str, message: str) -> str:
+        """One English word that is several in other languages: `count` is of many, where a chip speaks of one."""
+        return self._catalogue.upgettext(context, message)
+
     def ngettext(self, singular: str, plural: str, number: int, **values: Any) -> str:
         """The same with a number, which `%(n)s` shows."""
         said = self._catalogue.ungettext(singular, plural, number)
@@ -50,7 +54,13 @@ class Speech:
     @property
     def callables(self) -> dict[str, Callable[..., str]]:
         """What templates call."""
-        return {"_": self.gettext, "gettext": self.gettext, "ngettext": self.ngettext, "why": self.why}
+        return {
+            "_": self.gettext,
+            "gettext": self.gettext,
+            "pgettext": self.pgettext,
+            "ngettext": self.ngettext,
+            "why": self.why,
+        }
 
 
 def _filled(said: str, values: Mapping[str, Any]) -> str:

@@ -19,6 +19,12 @@ def N_(message: str) -> str:  # noqa: N802 - the name that translators' tools lo
     return message
 
 
+def NP_(context: str, message: str) -> str:  # noqa: N802 - as above
+    """Mark a text for translation that `pgettext` shows, in the same context."""
+    del context
+    return message
+
+
 class Look(NamedTuple):
     """word: as people read it. tone: the colour's name in the style sheet. icon: a file of `static/vendor/icons`."""
 
@@ -148,14 +154,14 @@ def parts_of(shown: Mapping[str, Any]) -> list[Part]:
     read, delivered = int(shown["read_count"]), int(shown["delivered_count"])
     waiting = int(shown["total_recipients"]) - int(shown["processed_count"]) - int(shown["unknown_count"])
     return [
-        Part("read", N_("Read"), read, _R.READ),
-        Part("delivered", N_("Delivered"), delivered - read, _R.DELIVERED),
-        Part("sent", N_("Sent"), int(shown["sent_count"]) - delivered, _R.SENT),
-        Part("failed", N_("Failed"), int(shown["failed_count"]), _R.FAILED),
-        Part("unknown", N_("Unknown"), int(shown["unknown_count"]), _R.UNKNOWN),
-        Part("skipped", N_("Skipped"), int(shown["skipped_count"]), _R.SKIPPED),
-        Part("cancelled", N_("Cancelled"), int(shown["cancelled_count"]), _R.CANCELLED),
-        Part("waiting", N_("Waiting"), waiting, _R.QUEUED),
+        Part("read", NP_("count", "Read"), read, _R.READ),
+        Part("delivered", NP_("count", "Delivered"), delivered - read, _R.DELIVERED),
+        Part("sent", NP_("count", "Sent"), int(shown["sent_count"]) - delivered, _R.SENT),
+        Part("failed", NP_("count", "Failed"), int(shown["failed_count"]), _R.FAILED),
+        Part("unknown", NP_("count", "Unknown"), int(shown["unknown_count"]), _R.UNKNOWN),
+        Part("skipped", NP_("count", "Skipped"), int(shown["skipped_count"]), _R.SKIPPED),
+        Part("cancelled", NP_("count", "Cancelled"), int(shown["cancelled_count"]), _R.CANCELLED),
+        Part("waiting", NP_("count", "Waiting"), waiting, _R.QUEUED),
     ]
 
 

@@ -29,9 +29,10 @@ def _translated(language: str) -> list[Message]:
 
 def test_every_catalogue_knows_every_text() -> None:
     """Else `make messages` was forgotten."""
-    found = {message.id for message in texts() if message.id}
+    found = {(message.context, message.id) for message in texts() if message.id}
     for language in LANGUAGES:
-        assert {message.id for message in catalogue_of(language) if message.id} == found, language
+        known = {(message.context, message.id) for message in catalogue_of(language) if message.id}
+        assert known == found, language
 
 
 def test_hebrew_is_whole() -> None:
@@ -81,6 +82,12 @@ def test_a_browser_that_asks_for_hebrew_gets_it() -> None:
 def test_hebrew_counts_one_and_two_in_words() -> None:
     said = [speech("he").ngettext("%(n)s person", "%(n)s people", number) for number in (1, 2, 1_234)]
     assert said == ["נמען אחד", "שני נמענים", "1,234 נמענים"]
+
+
+def test_a_word_of_many_is_another_than_of_one() -> None:
+    assert speech("he").gettext("Sent") == "נשלחה"
+    assert speech("he").pgettext("count", "Sent") == "נשלחו"
+    assert speech("en").pgettext("count", "Sent") == "Sent"
 
 
 def test_why_somebody_failed_is_said_in_the_readers_language() -> None:
