@@ -1,5 +1,6 @@
 """The webhooks of a business: where it is told of events, what it was told, and what came of each attempt."""
 
+import json
 from http import HTTPStatus
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import urlencode
@@ -171,12 +172,14 @@ async def show_delivery(
     request: Request, webhook_id: Id, delivery_id: Id, visitor: SignedIn, connection: PageTransaction
 ) -> Response:
     """One event: what is sent, and what came of each attempt. It looks again while it is to be delivered."""
+    delivery = await deliveries.show(connection, visitor.business_id, webhook_id, delivery_id)
     return render(
         request,
         "settings/delivery.html",
         visitor,
         webhook=await webhook_endpoints.show(connection, visitor.business_id, webhook_id),
-        delivery=await deliveries.show(connection, visitor.business_id, webhook_id, delivery_id),
+        delivery=delivery,
+        body=json.dumps(delivery["body"], ensure_ascii=False, indent=2),
         webhook_looks=webhook_looks,
     )
 
