@@ -5,6 +5,7 @@ from typing import Final
 
 import phonenumbers
 from babel import Locale
+from babel.core import get_global
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from markupsafe import Markup
@@ -47,6 +48,17 @@ def time_in(locale: Locale, value: str | datetime | None, *, look: str = "relati
 def day_in(locale: Locale, value: date) -> str:
     """A day without its year."""
     return format_date(value, "EEE d MMM", locale=locale)
+
+
+def weekdays_in(locale: Locale) -> list[tuple[int, str]]:
+    """The days of a week, 0 for Monday, with their names; the first is the one that calendars there begin with.
+
+    A language alone says nothing of a country: the one where most of its readers are counts.
+    """
+    names = locale.days["stand-alone"]["wide"]
+    likely = Locale.parse(get_global("likely_subtags").get(locale.language, str(locale)))
+    days = ((likely.first_week_day + n) % len(names) for n in range(len(names)))
+    return [(day, names[day]) for day in days]
 
 
 def phone(number: str) -> str:

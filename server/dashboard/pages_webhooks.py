@@ -1,7 +1,8 @@
 """The webhooks of a business: where it is told of events, what it was told, and what came of each attempt."""
 
+import json
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
@@ -57,6 +58,17 @@ class WebhookForm(BaseModel):
         return values
 
 
+class Beside(NamedTuple):
+    """What the page of a webhook shows beside it: which part of its log, a secret once, a form that was refused."""
+
+    status: str = ""
+    cursor: str | None = None
+    saved: bool = False
+    secret: str | None = None
+    typed: WebhookForm | None = None
+    problems: dict[str, str] | None = None
+
+
 _NEW: Final = WebhookForm(events=list(EventKind))
 Typed = Annotated[WebhookForm, Form()]
 
@@ -80,7 +92,7 @@ async def add_webhook(
         made = await webhook_endpoints.add(connection, resources.vault, visitor.business_id, new)
     except (BadInput, NotNow) as error:
         return await _list(request, visitor, connection, typed, _problems(error))
-    return await _one(request, visitor, connection, made.id, secret=made.secret)
+    return await _one(request, visitor, connection, made.id, Beside(secret=made.secret))
 
 
 @router.get("/{webhook_id}")
@@ -95,7 +107,7 @@ async def show_webhook(
 ) -> Response:
     """One of them, with what it was told in the last days; the filter stands in the address."""
     chosen = status if status in set(DeliveryStatus) else ""
-    return await _one(request, visitor, connection, webhook_id, status=chosen, cursor=cursor, saved=saved)
+    return await _one(request, visitor, connection, webhook_id, Beside(chosen, cursor, saved=saved))
 
 
 @router.post("/{webhook_id}/change")
@@ -116,7 +128,7 @@ async def change_webhook(
             connection, visitor.business_id, webhook_id, changes, allow_private=allow_private
         )
     except BadInput as error:
-        return await _one(request, visitor, connection, webhook_id, typed=typed, problems=_problems(error))
+        return await _one(request, visitor, connection, webhook_id, Beside(typed=typed, problems=_problems(error)))
     return _to(f"{webhook_id}?saved=true")
 
 
@@ -138,7 +150,7 @@ async def rotate_webhook_secret(
 ) -> Response:
     """A new secret, on this page and nowhere else. The one before signs too for a day."""
     made = await webhook_endpoints.rotate_secret(connection, resources.vault, visitor.business_id, webhook_id)
-    return await _one(request, visitor, connection, webhook_id, secret=made.secret)
+    return await _one(request, visitor, connection, webhook_id, Beside(secret=made.secret))
 
 
 @router.post("/{webhook_id}/remove")
@@ -160,12 +172,14 @@ async def show_delivery(
     request: Request, webhook_id: Id, delivery_id: Id, visitor: SignedIn, connection: PageTransaction
 ) -> Response:
     """One event: what is sent, and what came of each attempt. It looks again while it is to be delivered."""
+    delivery = await deliveries.show(connection, visitor.business_id, webhook_id, delivery_id)
     return render(
         request,
         "settings/delivery.html",
         visitor,
         webhook=await webhook_endpoints.show(connection, visitor.business_id, webhook_id),
-        delivery=await deliveries.show(connection, visitor.business_id, webhook_id, delivery_id),
+        delivery=delivery,
+        body=json.dumps(delivery["body"], ensure_ascii=False, indent=2),
         webhook_looks=webhook_looks,
     )
 
@@ -221,32 +235,30 @@ async def _one(
     visitor: Visitor,
     connection: AsyncConnection,
     webhook_id: int,
-    *,
-    status: str = "",
-    cursor: str | None = None,
-    saved: bool = False,
-    secret: str | None = None,
-    typed: WebhookForm | None = None,
-    problems: dict[str, str] | None = None,
+    beside: Beside,
 ) -> Response:
     webhook = await webhook_endpoints.show(connection, visitor.business_id, webhook_id)
     found = await deliveries.page(
-        connection, webhook_id, status=status or None, before_id=read_cursor(cursor), limit=_A_PAGE + 1
+        connection,
+        webhook_id,
+        status=beside.status or None,
+        before_id=read_cursor(beside.cursor),
+        limit=_A_PAGE + 1,
     )
     told = page(found, _A_PAGE)
     return render(
         request,
         "settings/webhook.html",
         visitor,
-        status=HTTPStatus.UNPROCESSABLE_ENTITY if problems else HTTPStatus.OK,
+        status=HTTPStatus.UNPROCESSABLE_ENTITY if beside.problems else HTTPStatus.OK,
         **told,
-        more=urlencode({"status": status, "cursor": told["next_cursor"] or ""}),
+        more=urlencode({"status": beside.status, "cursor": told["next_cursor"] or ""}),
         webhook=webhook,
-        chosen=status,
-        saved=saved,
-        secret=secret,
-        typed=typed or WebhookForm.model_validate({name: webhook[name] for name in WebhookForm.model_fields}),
-        problems=problems or {},
+        chosen=beside.status,
+        saved=beside.saved,
+        secret=beside.secret,
+        typed=beside.typed or WebhookForm.model_validate({name: webhook[name] for name in WebhookForm.model_fields}),
+        problems=beside.problems or {},
         days=deliveries.RETENTION_DAYS,
         webhook_looks=webhook_looks,
     )
