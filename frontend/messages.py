@@ -61,7 +61,9 @@ def main() -> None:
         catalogue.update(found, no_fuzzy_matching=True, update_creation_date=False)
         catalogue.obsolete.clear()
         catalogue.fuzzy = False
-        catalogue.header_comment = f"# Clarion's dashboard in {catalogue.locale.english_name}; see frontend/messages.py."
+        catalogue.header_comment = (
+            f"# Clarion's dashboard in {catalogue.locale.english_name}; see frontend/messages.py."
+        )
         with (TRANSLATIONS / f"{language}.po").open("wb") as file:
             write_po(file, catalogue, width=120, sort_output=True, no_location=True, omit_header=False)
 
