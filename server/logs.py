@@ -44,7 +44,7 @@ class Event(StrEnum):
     CURSOR_COLUMN_FAILED = "CURSOR COLUMN FAILED"
     DATABASE_LOST = "DATABASE LOST"  # error: trying again while the lease lasts
     STEWARD_ROUND = "STEWARD ROUND"  # started resumed taken_over settled
-    STEWARD_ERROR = "STEWARD ERROR"  # error
+    STEWARD_ERROR = "STEWARD ERROR"  # broadcast_id error: it is left as it stands, and everybody else is seen to
     PART_STARTED = "PART STARTED"  # part pid: of `clarion up`
     PART_ENDED = "PART ENDED"  # part exit_code
 

@@ -35,6 +35,7 @@ from server.services.bulk_gate import BulkGate
 from server.services.holds import goes_on_at
 from server.services.leases import Lease
 from server.services.ledger import RunKey
+from server.services.put_offs import look_again
 from server.services.run_control import Cause, RunControl, Stop
 from server.services.runs import LIMIT_REACHED, Assignment, Ending, EndingKind, Limits
 
@@ -288,6 +289,8 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
             broadcast = await _reload(resources, broadcast)
             resume_at = await goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
             await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at))
+            if stop.hours is not None:
+                await look_again(resources.engine, broadcast.id, *stop.hours)
         case Cause.FAILED:
             await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))
         case Cause.OUT_OF_TIME | Cause.SHUT_DOWN:

@@ -4,7 +4,7 @@ from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.audience import Audience, describe, parse
-from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
 from server.domain.states import Act, Actor, BroadcastStatus
 from server.models import WhatsAppBroadcast
 from server.services import segments
@@ -12,8 +12,9 @@ from server.services.events import add_act
 
 _LOCK = text("""
     /* audience_changes.lock   The steward that would take it at this moment comes before or after. */
-    SELECT business_id, status, audience, total_recipients + rejected_count AS rows_count
-      FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE
+    SELECT business_id, status, audience, total_recipients + rejected_count AS rows_count,
+           (SELECT approval_over FROM businesses o WHERE o.id = b.business_id) AS approval_over
+      FROM whatsapp_broadcasts b WHERE id = :broadcast_id FOR UPDATE OF b
 """)
 
 
@@ -21,7 +22,7 @@ async def change(connection: AsyncConnection, broadcast_id: int, audience: Audie
     """Let a draft, or a broadcast on its schedule, go to another audience. The history of a scheduled one keeps both.
 
     Raises `NotFound`; `StateDoesNotAllow` where it has been taken; `BadInput` where the broadcast has a list of its
-    own, or there is no such segment.
+    own, or there is no such segment; `NotNow` where another person has let it go to those it was to go to.
     """
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
@@ -34,6 +35,12 @@ async def change(connection: AsyncConnection, broadcast_id: int, audience: Audie
     before = None if row.audience is None else parse(row.audience)
     if before == audience:
         return
+    if row.status == BroadcastStatus.SCHEDULED and row.approval_over is not None:
+        # Who was asked to let it go has looked at those people and no others.
+        raise NotNow(
+            "This business wants a second person for large broadcasts, and this one is on its schedule. Take it off "
+            "its schedule, change whom it goes to, and start it anew."
+        )
     statement = update(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id)
     await connection.execute(statement.values(audience=audience.as_json()))
     if before is not None and row.status == BroadcastStatus.SCHEDULED:

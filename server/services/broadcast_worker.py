@@ -40,7 +40,7 @@ from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
 from server.services.run_cap import RunCap
 from server.services.run_control import Cause, RunControl, Stop
-from server.services.run_hours import RunHours, everybody_quiet
+from server.services.run_hours import RunHours
 from server.services.run_ledger import RunLedger
 from server.services.run_pace import RunPace
 from server.services.runs import Assignment, Ending, EndingKind, InFlight, Limits, result_of
@@ -214,6 +214,10 @@ class BroadcastWorker:
             self._claim_in_doubt = True
             await self._claims.until_lost(Ledger.look)
             return []
+        except Exception:
+            # Nobody knows whom it took, such as where a row of an older system cannot be read.
+            self._claim_in_doubt = True
+            raise
         finally:
             self._is_claiming = False
         if claimed is not None:
@@ -250,7 +254,7 @@ class BroadcastWorker:
         await self._note_pace()
         if waiting.seconds > PATIENCE_SECONDS:
             if waiting.is_quiet:
-                self._control.request(everybody_quiet(waiting.seconds))
+                self._control.request(self._hours.everybody_quiet(waiting.seconds))
                 return None
             return Ending(EndingKind.WAITING, next_attempt_at=waiting.at)
         await _first(self._control.stopped, waiting.seconds)

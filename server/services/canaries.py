@@ -19,18 +19,26 @@ from server.services.events import add_event
 from server.services.messaging_limits import Room
 from server.services.run_control import Cause, Stop
 
-_PEOPLE: Final = text("""
+# Up to whom somebody may have been claimed. A list of marketing on which people were put off is looked through whole.
+_REACH: Final = """
+    (SELECT CASE WHEN b.is_marketing AND b.waits_until IS NOT NULL THEN 9223372036854775807
+                 ELSE b.last_processed_recipient_id END
+       FROM whatsapp_broadcasts b WHERE b.id = :broadcast_id)
+"""
+
+_PEOPLE: Final = text(f"""
     /* canaries.people
        Who was claimed at least once, and who of them may be tried again now. Who opted out before a message left, or
        was put off by quiet hours, is no part of it: the next one takes the place.
-       Cost: the recipients up to the cursor, which an unjudged canary keeps within it. */
+       Cost: the recipients up to the cursor, which an unjudged canary keeps within it; the list once where quiet hours
+       may have put off somebody behind it, who is claimed there when their time has come. */
     SELECT count(*) AS claimed,
            count(*) FILTER (WHERE status = 'queued' AND next_attempt_at <= clock_timestamp()) AS due
       FROM whatsapp_broadcast_recipients
-     WHERE broadcast_id = :broadcast_id AND id <= :cursor AND claim_number > 0 AND status <> 'skipped'
+     WHERE broadcast_id = :broadcast_id AND id <= {_REACH} AND claim_number > 0 AND status <> 'skipped'
        AND NOT (status = 'queued' AND error_message IS NOT DISTINCT FROM 'quiet hours'
                 AND next_attempt_at > clock_timestamp())
-""")
+""")  # noqa: S608 - our own text
 
 _WATCHED: Final = text("""
     /* canaries.watched   Cost: the live broadcasts, which are few. */
@@ -40,7 +48,7 @@ _WATCHED: Final = text("""
 
 _LOCK: Final = text("""
     /* canaries.lock   Asked again under the lock: a person may have been quicker. */
-    SELECT canary, total_recipients, last_processed_recipient_id AS cursor,
+    SELECT canary, total_recipients,
            extract(epoch FROM resume_at - clock_timestamp())::float8 AS seconds_left
       FROM whatsapp_broadcasts
      WHERE id = :broadcast_id AND status = 'paused' AND pause_reason = 'canary' AND resume_at IS NOT NULL
@@ -48,8 +56,8 @@ _LOCK: Final = text("""
        FOR UPDATE
 """)
 
-_SEEN: Final = text("""
-    /* canaries.seen   Cost: the canary's recipients, 1,000 at most, and one look-up each. */
+_SEEN: Final = text(f"""
+    /* canaries.seen   Cost: as canaries.people, and one look-up for each of the canary, who are 1,000 at most. */
     WITH canary AS (
         SELECT r.status, r.heard_at, r.next_attempt_at,
                r.status = 'queued' AND r.next_attempt_at > clock_timestamp() + :seconds_left * interval '1 second'
@@ -58,7 +66,7 @@ _SEEN: Final = text("""
                         WHERE s.business_id = r.business_id AND s.phone = r.phone AND s.created_at >= r.claimed_at)
                    AS has_opted_out
           FROM whatsapp_broadcast_recipients r
-         WHERE r.broadcast_id = :broadcast_id AND r.id <= :cursor AND r.claim_number > 0 AND r.status <> 'skipped'
+         WHERE r.broadcast_id = :broadcast_id AND r.id <= {_REACH} AND r.claim_number > 0 AND r.status <> 'skipped'
            AND NOT (r.status = 'queued' AND r.error_message IS NOT DISTINCT FROM 'quiet hours'
                     AND r.next_attempt_at > clock_timestamp())
     )
@@ -71,7 +79,7 @@ _SEEN: Final = text("""
                WHERE NOT is_put_off AND (heard_at IS NOT NULL OR status IN ('delivered', 'read', 'failed'))) AS heard,
            count(*) FILTER (WHERE status = 'queued' AND next_attempt_at <= clock_timestamp()) AS due_count
       FROM canary
-""")
+""")  # noqa: S608 - our own text
 
 _JUDGED: Final = text("""
     /* canaries.judged */
@@ -98,8 +106,7 @@ async def allowance(
     size = size_of(broadcast.total_recipients)
     if broadcast.canary is None or broadcast.canary_judged_at is not None or not size:
         return Allowance(room and room.left, at_limit)
-    values = {"broadcast_id": broadcast.id, "cursor": broadcast.last_processed_recipient_id}
-    people = (await connection.execute(_PEOPLE, values)).one()
+    people = (await connection.execute(_PEOPLE, {"broadcast_id": broadcast.id})).one()
     # Who is due was counted when they were claimed first, and is claimed once more.
     left = max(size - people.claimed, 0) + people.due
     if room is not None and room.left < left:
@@ -148,6 +155,6 @@ async def _judge(connection: AsyncConnection, broadcast_id: int) -> bool:
 
 
 async def _seen(connection: AsyncConnection, broadcast_id: int, bounds: Bounds, row: Any) -> Seen:
-    values = {"broadcast_id": broadcast_id, "cursor": row.cursor, "seconds_left": max(row.seconds_left, 0.0)}
+    values = {"broadcast_id": broadcast_id, "seconds_left": max(row.seconds_left, 0.0)}
     counted = (await connection.execute(_SEEN, values)).mappings().one()
     return Seen(**dict(counted), waited_seconds=bounds.wait_seconds - row.seconds_left)

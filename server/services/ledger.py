@@ -466,8 +466,13 @@ class Ledger:
     async def claim(self, wanted: int) -> list[Claimed] | None:
         """Take at most `wanted` recipients for sending. None: a person stopped the broadcast, or the run is lost."""
         if self._run["is_retry"]:
-            await self.ask(SPARE_DUE, why=GOT_IT)
-        rows = await self.ask(CLAIM, wanted=wanted)
+            # The row is locked from before the look until the claim: nobody comes back into the queue in between.
+            async with self._connection.transaction():
+                await self.ask(LOCK_RUN)
+                await self.ask(SPARE_DUE, why=GOT_IT)
+                rows = await self.ask(CLAIM, wanted=wanted)
+        else:
+            rows = await self.ask(CLAIM, wanted=wanted)
         if not rows:
             return None
         claimed: str | None = rows[0][0]

@@ -5,10 +5,11 @@ index on (broadcast_id, phone), or for each row by one binary search. Nothing he
 worker looks once more at each person right before the message would leave. What is put off here is not claimed first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -95,14 +96,46 @@ _RELEASE = text("""
     RETURNING id
 """)
 
+RELEASE_OWN: Final = """
+    /* put_offs.release_own
+       Why:  a run that did not know of the new hours yet may have put off people by the old ones after `release` was
+             through; it lets them go itself.
+       Cost, lock: as put_offs.release. */
+    WITH run AS (
+        SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
+    ), released AS (
+        UPDATE whatsapp_broadcast_recipients r SET next_attempt_at = clock_timestamp()
+          FROM run
+         WHERE r.broadcast_id = run.id AND r.status = 'queued'
+           AND r.id IN (SELECT w.id FROM whatsapp_broadcast_recipients w
+                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at > statement_timestamp()
+                           AND w.status = 'queued' AND w.error_message = 'quiet hours' LIMIT %(most)s)
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM released) FROM run
+"""
+
 _GO_ON = text("""
-    /* put_offs.go_on   The steward resumes it, or asks for a run. */
+    /* put_offs.go_on
+       The steward resumes it, or asks for a run; one that waits for somebody who was put off otherwise waits no longer
+       than for the first. That somebody was put off is not forgotten: `canaries.py` asks. */
     UPDATE whatsapp_broadcasts b
        SET resume_at = CASE WHEN b.status = 'paused' AND b.pause_reason = 'quiet_hours' THEN clock_timestamp()
+                            WHEN b.status = 'queued' AND b.resume_at IS NOT NULL THEN least(b.resume_at, w.first_at)
                             ELSE b.resume_at END,
-           waits_until = (SELECT max(r.next_attempt_at) FROM whatsapp_broadcast_recipients r
-                           WHERE r.broadcast_id = b.id AND r.next_attempt_at IS NOT NULL AND r.status = 'queued')
+           waits_until = CASE WHEN b.waits_until IS NOT NULL THEN coalesce(w.last_at, clock_timestamp()) END
+      FROM (SELECT min(r.next_attempt_at) AS first_at, max(r.next_attempt_at) AS last_at
+              FROM whatsapp_broadcast_recipients r
+             WHERE r.broadcast_id = :broadcast_id AND r.next_attempt_at IS NOT NULL AND r.status = 'queued') AS w
      WHERE b.id = :broadcast_id AND b.status IN ('queued', 'running', 'paused')
+""")
+
+_LOOK_AGAIN = text("""
+    /* put_offs.look_again   It goes on at once, and is looked at by the hours that hold now. */
+    UPDATE whatsapp_broadcasts b SET resume_at = clock_timestamp()
+      FROM businesses o
+     WHERE b.id = :broadcast_id AND b.status = 'paused' AND b.pause_reason = 'quiet_hours' AND o.id = b.business_id
+       AND (o.quiet_hours IS DISTINCT FROM CAST(:quiet_hours AS jsonb) OR o.time_zone <> :time_zone)
 """)
 
 
@@ -144,6 +177,22 @@ async def release(engine: Connects, business_id: int) -> None:
         async with engine.begin() as connection:
             await connection.execute(_GO_ON, {"broadcast_id": broadcast_id})
             await look_at_row(connection, broadcast_id)
+
+
+async def release_own(ledger: Ledger) -> None:
+    """Let everybody go whom this run has put off, to be looked at by the hours that hold now. Raises `RunLost`."""
+    while ledger.mine(await ledger.ask(RELEASE_OWN, most=ROWS_AT_ONCE))[0] == ROWS_AT_ONCE:
+        continue
+
+
+async def look_again(engine: Connects, broadcast_id: int, quiet_hours: Mapping[str, Any] | None, zone: str) -> None:
+    """A run has stopped because of these hours: where they are others by now, it shall not wait for their end.
+
+    After the stop is committed: hours that change later find it stopped (`release`).
+    """
+    said = None if quiet_hours is None else msgspec.json.encode(quiet_hours).decode()
+    async with engine.begin() as connection:
+        await connection.execute(_LOOK_AGAIN, {"broadcast_id": broadcast_id, "quiet_hours": said, "time_zone": zone})
 
 
 async def _release_some(engine: Connects, broadcast_id: int) -> int:

@@ -42,12 +42,16 @@ class Cause(StrEnum):
 
 
 class Stop(NamedTuple):
-    """A reason to stop, and what the row shall say of it. resume_seconds: until the engine goes on by itself."""
+    """A reason to stop, and what the row shall say of it.
+
+    resume_seconds: until the engine goes on by itself. hours: the quiet hours and the time zone that it goes by.
+    """
 
     cause: Cause
     pause_reason: PauseReason | None = None
     detail: str | None = None
     resume_seconds: float | None = None
+    hours: tuple[Any, str] | None = None
 
 
 class RunControl:

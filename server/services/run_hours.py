@@ -35,11 +35,15 @@ class RunHours:
         self._table = EVERYBODY_AWAKE
         self._is_new = False  # the table changed, and the list was not asked yet
         self._looked_through_id: int | None = None  # of the list; None: nothing is left to look through
+        self._releases_in: set[int] = set()  # minutes from which on whoever the old hours put off is let go
 
     def follow(self, standing: Standing) -> None:
         """Go by what the business says now."""
         said = (standing.quiet_hours, standing.time_zone)
         if self._is_marketing and said != self._said:
+            if self._said is not None:
+                # Now, and once more: what was put off a moment ago is yet to be recorded.
+                self._releases_in |= {0, int(time.time()) // MINUTE_SECONDS + 1}
             self._said = said
             self._hours = Hours(parse(standing.quiet_hours), standing.time_zone) if standing.quiet_hours else None
             self._minute = -1
@@ -60,18 +64,28 @@ class RunHours:
         A stop: nobody who is left may be sent to. Raises `RunLost`.
         """
         table = self._now()
+        due = {minute for minute in self._releases_in if minute <= self._minute}
+        if due:
+            await ledger.until_lost(put_offs.release_own)
+            self._releases_in -= due
+            self._is_new = True
         if self._is_new:
+            self._is_new = False  # before the look: a minute that begins meanwhile makes it new again
             found = await ledger.until_lost(lambda use: put_offs.census(use, table))
-            self._is_new = False
             self._looked_through_id = None
             if found.first_until is not None:
                 if not found.is_anybody_awake:
-                    return everybody_quiet(found.first_until - time.time())
+                    return self.everybody_quiet(found.first_until - time.time())
                 self._looked_through_id = 0
         if self._looked_through_id is not None:
             after_id = self._looked_through_id
             self._looked_through_id = await ledger.until_lost(lambda use: put_offs.put_off(use, table, after_id))
         return None
+
+    def everybody_quiet(self, seconds: float) -> Stop:
+        """How a run stops that has nobody left but people who are left alone, for so many seconds the first of them."""
+        resume_seconds = max(seconds, 0.001)
+        return Stop(Cause.HELD, PauseReason.QUIET_HOURS, EVERYBODY_QUIET, resume_seconds, hours=self._said)
 
     def _now(self) -> Timetable:
         """The timetable of this minute."""
@@ -84,8 +98,3 @@ class RunHours:
             self._is_new = self._is_new or table != self._table
             self._table = table
         return self._table
-
-
-def everybody_quiet(seconds: float) -> Stop:
-    """How a run stops that has nobody left but people who are left alone. seconds: until the first may be sent to."""
-    return Stop(Cause.HELD, PauseReason.QUIET_HOURS, EVERYBODY_QUIET, max(seconds, 0.001))

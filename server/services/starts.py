@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.preflight import Level, Report
 from server.domain.scheduled_starts import Stopped, stopped_by
 from server.domain.states import Act, Actor, Move
-from server.services import broadcasts, ledger, messaging_limits, preflight, rates, snapshots
+from server.services import broadcasts, messaging_limits, preflight, rates, snapshots
 from server.services.broadcasts import Why
 from server.services.events import add_act
 from server.services.preflight import Outside
@@ -54,7 +54,5 @@ async def by_schedule(connection: AsyncConnection, broadcast_id: int, outside: O
 
 async def _stop(connection: AsyncConnection, broadcast_id: int, epoch: int, stopped: Stopped) -> None:
     why = Why(stopped.pause_reason, stopped.detail)
-    moved = await broadcasts.make(connection, broadcast_id, stopped.move, by=Actor.STEWARD, why=why)
-    if moved and stopped.move is Move.FAIL:  # nothing can be sent: whoever is on it has failed with this reason
-        values = {"broadcast_id": broadcast_id, "epoch": epoch, "why": stopped.detail}
-        await ledger.within(connection, ledger.FAIL_REST, values)
+    # With the epoch: where it fails, whoever is on it has failed with this reason, before anybody is told.
+    await broadcasts.make(connection, broadcast_id, stopped.move, by=Actor.STEWARD, why=why, epoch=epoch)

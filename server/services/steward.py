@@ -5,15 +5,19 @@ or be killed at any instruction. Nothing is enqueued here: the round returns the
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import psycopg
 from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import ClarionError
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
+from server.logs import Event, get_logger
 from server.services import (
     broadcasts,
     canaries,
@@ -33,6 +37,7 @@ RETENTION_OF_KEYS_HOURS = 24
 RETENTION_OF_STATUSES_DAYS = 90
 # Broadcasts of one round that are asked about at WhatsApp at the same time; each takes four seconds at most.
 _ASKED_AT_ONCE: Final = 8
+_log = get_logger(__name__)
 
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
@@ -141,15 +146,18 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
     """
     done = Round()
     await _start_and_resume(engine, lookout, done)
-    done.resumed_count += await canaries.judge_watched(engine)
+    with _alone():
+        done.resumed_count += await canaries.judge_watched(engine)
     async with engine.connect() as connection:
         to_cancel = list(await connection.scalars(_TO_CANCEL))
     for broadcast_id in to_cancel:
-        async with engine.begin() as connection:
-            done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
+        with _alone(broadcast_id):
+            async with engine.begin() as connection:
+                done.cancelled_count += await broadcasts.finish_cancel(connection, broadcast_id)
     await _end_dead_runs(engine)
     patience = unknowns.Patience(policy.unknown_grace_seconds, policy.unknown_max_wait_seconds, policy.max_attempts)
-    done.settled_count = await unknowns.settle(engine, patience)
+    with _alone():
+        done.settled_count = await unknowns.settle(engine, patience)
     await _end_settled(engine, done)
     async with engine.begin() as connection:
         await samples.take(connection)
@@ -167,19 +175,35 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
     return done
 
 
+@contextlib.contextmanager
+def _alone(broadcast_id: int | None = None) -> Iterator[None]:
+    """What cannot be done with one broadcast, because of what stands in its row, is told and holds up no other.
+
+    broadcast_id: None where many are looked at together; then they hold up nothing else of the round.
+    A database that is away, or another transaction that was quicker, ends the round: the next one asks the same.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError, psycopg.OperationalError, psycopg.InterfaceError):
+        raise
+    except Exception as error:  # noqa: BLE001 - nobody knows what an odd row leads to, and all businesses wait here
+        _log.exception(Event.STEWARD_ERROR, broadcast_id=broadcast_id, error=str(error))
+
+
 async def _start_and_resume(engine: AsyncEngine, lookout: Lookout | None, done: Round) -> None:
     async with engine.connect() as connection:
         due = (await connection.execute(_DUE_BY_TIME)).all()
     starting = [row.id for row in due if row.status == BroadcastStatus.SCHEDULED]
     outside = await _ask_outside(lookout, starting)  # no transaction waits for the network
     for broadcast_id, _ in due:
-        async with engine.begin() as connection:
-            status = await connection.scalar(_STILL_DUE, {"broadcast_id": broadcast_id})
-            if status == BroadcastStatus.SCHEDULED:
-                known = outside.get(broadcast_id, Outside())
-                done.started_count += await starts.by_schedule(connection, broadcast_id, known)
-            elif status == BroadcastStatus.PAUSED:
-                done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
+        with _alone(broadcast_id):
+            async with engine.begin() as connection:
+                status = await connection.scalar(_STILL_DUE, {"broadcast_id": broadcast_id})
+                if status == BroadcastStatus.SCHEDULED:
+                    known = outside.get(broadcast_id, Outside())
+                    done.started_count += await starts.by_schedule(connection, broadcast_id, known)
+                elif status == BroadcastStatus.PAUSED:
+                    done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
 
 
 async def _ask_outside(lookout: Lookout | None, broadcast_ids: Sequence[int]) -> Mapping[int, Outside]:
@@ -190,10 +214,9 @@ async def _ask_outside(lookout: Lookout | None, broadcast_ids: Sequence[int]) ->
 
     async def ask(broadcast_id: int) -> Outside:
         async with few:
-            try:
+            with _alone(broadcast_id), contextlib.suppress(ClarionError):
                 return await lookout.of_broadcast(broadcast_id)
-            except ClarionError:
-                return Outside()
+        return Outside()
 
     return dict(zip(broadcast_ids, await asyncio.gather(*map(ask, broadcast_ids)), strict=True))
 
@@ -202,8 +225,9 @@ async def _end_dead_runs(engine: AsyncEngine) -> None:
     async with engine.connect() as connection:
         dead = list(await connection.scalars(stops.DEAD_RUNS))
     for broadcast_id in dead:
-        async with engine.begin() as connection:
-            await stops.end_dead_run(connection, broadcast_id)
+        with _alone(broadcast_id):
+            async with engine.begin() as connection:
+                await stops.end_dead_run(connection, broadcast_id)
 
 
 async def _end_settled(engine: AsyncEngine, done: Round) -> None:
@@ -211,5 +235,6 @@ async def _end_settled(engine: AsyncEngine, done: Round) -> None:
         settled = (await connection.execute(_SETTLED)).all()
     for broadcast_id, sent_count, failed_count in settled:
         move = ending_of(sent_count, failed_count)
-        async with engine.begin() as connection:
-            done.ended_count += await broadcasts.make(connection, broadcast_id, move, by=Actor.STEWARD)
+        with _alone(broadcast_id):
+            async with engine.begin() as connection:
+                done.ended_count += await broadcasts.make(connection, broadcast_id, move, by=Actor.STEWARD)

@@ -137,7 +137,7 @@ async def plan_message(
     if "text" in message:
         return plan_text(message)
     template = await find_usable(connection, business_id, waba_id, message)
-    return plan_template(message, template.components, template.parameter_format)
+    return plan_of(template, message)
 
 
 async def find_usable(connection: AsyncConnection, business_id: int, waba_id: str, message: dict[str, Any]) -> Row[Any]:

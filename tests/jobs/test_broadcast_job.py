@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import redis
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, Move
@@ -311,3 +312,23 @@ async def test_a_provider_that_is_away_pauses_the_broadcast_and_it_goes_on_by_it
     row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
     assert (row["pause_reason"], row["failed_count"], row["unknown_count"]) == ("provider_outage", 0, 0)
     assert row["resume_at"] is not None
+
+
+async def test_a_row_that_cannot_be_read_stops_the_run_and_loses_nobody(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    """As an older system may have left it. Nobody who was claimed with it was sent to, and nobody counts as unknown."""
+    broadcast = await a_broadcast(engine, recipients=5)
+    async with engine.begin() as connection:
+        odd = "UPDATE whatsapp_broadcast_recipients SET variables = '{\"first_name\": 5}' WHERE row_number = 1"
+        await connection.execute(text(odd))
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+
+    row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
+
+    assert row["pause_reason"] == "failures"
+    statuses = clarion.assert_books_balance(broadcast.id).statuses
+    assert "sending" not in statuses
+    assert statuses["queued"] + statuses.get("sent", 0) == 5
+    assert len(simulator.accepted()) == statuses.get("sent", 0)

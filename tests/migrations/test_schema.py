@@ -25,6 +25,24 @@ OLDER_TABLES = """
          VALUES (1, '+972500000001', 'sent'), (1, '+972500000002', 'pending'), (1, '+972500000003', 'in_progress');
 """
 
+AT_WORK = """
+    INSERT INTO businesses (id, name) VALUES (1, 'Acme');
+    INSERT INTO channels (id, business_id, phone_number_id, waba_id, token_encrypted, app_secret_encrypted,
+                          verify_token_encrypted, rate_per_second)
+         VALUES (1, 1, '1', '2', '', '', '', 80);
+    INSERT INTO templates (business_id, waba_id, provider_id, name, language, status, category, components)
+         VALUES (1, '2', '3', 'sale', 'en', 'APPROVED', 'MARKETING', '[]');
+    INSERT INTO whatsapp_broadcasts (id, business_id, channel_id, name, message, status, total_recipients, started_at,
+                                     lease_holder, lease_expires_at)
+         VALUES (1, 1, 1, 'Sale', '{"template": {"name": "sale", "language": "en"}}', 'running', 4, now(), 'h', now());
+    INSERT INTO whatsapp_broadcast_recipients (broadcast_id, business_id, row_number, phone, variables, status,
+                                               next_attempt_at, claim_number)
+         VALUES (1, 1, 1, '+972500000001', '{}', 'sending', now(), 2),
+                (1, 1, 2, '+972500000002', '{}', 'sending', NULL, 1),
+                (1, 1, 3, '+972500000003', '{}', 'queued', now(), 1),
+                (1, 1, 4, '+972500000004', '{}', 'sent', NULL, 1);
+"""
+
 
 def columns_of(database_url: str) -> set[tuple[str, str]]:
     with psycopg.connect(database_url) as connection:
@@ -101,3 +119,26 @@ def test_a_failed_attempt_to_add_the_cursor_column_is_rolled_back_alone(empty_da
         with pytest.raises(SQLAlchemyError):
             ensure_cursor_column(connection)  # there is no table to add it to
         assert connection.scalar(text("SELECT count(*) FROM kept")) == 0
+
+
+def test_a_database_at_work_comes_from_the_revision_before_with_all_that_is_under_way(empty_database_url: str) -> None:
+    upgrade(empty_database_url)
+    downgrade(empty_database_url, "0016")
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        connection.execute(AT_WORK)
+
+    assert upgrade(empty_database_url)
+
+    with psycopg.connect(empty_database_url, row_factory=dict_row) as connection:
+        row = connection.execute("SELECT * FROM whatsapp_broadcasts").fetchone()
+        people = connection.execute(
+            "SELECT status, extract(epoch FROM next_attempt_at)::int AS at"
+            " FROM whatsapp_broadcast_recipients ORDER BY id"
+        ).fetchall()
+    assert row is not None
+    assert (row["status"], row["is_marketing"], row["approval_requested_at"]) == ("running", True, None)
+    # Who waited and is being sent to is found by the run that takes over; who waits still waits until then.
+    assert [person["at"] for person in people if person["status"] == "sending"] == [0, None]
+    assert all(person["at"] for person in people if person["status"] == "queued")
+    downgrade(empty_database_url, "0016")
+    assert upgrade(empty_database_url)

@@ -262,3 +262,34 @@ async def test_who_was_sent_to_at_that_moment_and_is_then_put_off_is_not_sent_to
         assert not await ledger.is_anybody_left()
     assert await people_of(engine, first) == {2: "skipped"}
     assert assert_counters_equal_rows(database_url, first).row["processed_count"] == 1
+
+
+async def test_who_is_put_off_while_a_claim_waits_for_the_row_is_looked_at_before_they_are_claimed(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """The claim looks for those who have got it, and waits for a record that puts one of them back into the queue."""
+    broadcast = await an_ended_broadcast(engine)
+    first = await retry(engine, broadcast.id)
+    run = (await a_run(engine, Made(first, broadcast.business_id)))._replace(is_retry=True)
+    async with await plain_connection(database_url) as connection:
+        ledger = Ledger(connection, run)
+        (one,) = await ledger.claim(1) or []
+        async with engine.begin() as hearing:
+            values = {"broadcast_id": broadcast.id, "row": 2, "status": "delivered", "was_unknown": False}
+            await hearing.execute(_SET, values)
+        async with engine.begin() as recording:
+            await recording.execute(text("SELECT id FROM whatsapp_broadcasts WHERE id = :id FOR UPDATE"), {"id": first})
+            claiming = asyncio.create_task(ledger.claim(1))
+            await _until_somebody_waits(engine)
+            back = "UPDATE whatsapp_broadcast_recipients SET status = 'queued', next_attempt_at = now() WHERE id = :id"
+            await recording.execute(text(back), {"id": one.id})
+        assert await claiming == []
+    assert await people_of(engine, first) == {2: "skipped"}
+    assert_counters_equal_rows(database_url, first)
+
+
+async def _until_somebody_waits(engine: AsyncEngine) -> None:
+    waits = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%ledger.%'")
+    async with engine.connect() as connection, asyncio.timeout(10):
+        while not await connection.scalar(waits):
+            await connection.rollback()

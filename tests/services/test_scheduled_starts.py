@@ -15,6 +15,7 @@ from server.services.preflight import Lookout, Outside
 from tests.providers.servers import always, answer, serving
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import VAULT, WABA_ID, Tenant, a_broadcast, a_business
+from tests.support.hooks import an_endpoint
 from tests.support.simulator import Simulator
 
 LATER = steward.Policy(unknown_grace_seconds=900, unknown_max_wait_seconds=21_600, max_attempts=5)
@@ -209,3 +210,37 @@ async def test_warnings_of_a_start_by_hand_are_kept_too(engine: AsyncEngine, ten
     async with engine.begin() as connection:
         await drafts.start(connection, made.id, by=Actor.USER, starts_per_minute=10, outside=Outside())
     assert await history(engine, made.id) == [("user", "look_before_start", "draft"), ("user", "queue", "queued")]
+
+
+async def test_one_that_nobody_can_make_sense_of_holds_up_no_other(
+    engine: AsyncEngine, tenant: Tenant, simulator: Simulator
+) -> None:
+    """As a row of an older system may be: every business waits for the same round."""
+    odd = await a_due(engine, tenant)
+    await change(engine, "UPDATE whatsapp_broadcasts SET message = '[]' WHERE id = :id", id=odd)
+    other = await a_due(engine, await a_business(engine, "Other"))
+    lookout = Lookout(engine, Settings(graph_api_url=simulator.url), VAULT)
+    for _ in range(2):
+        done = await steward.go_round(engine, LATER, lookout)
+    assert done.broadcast_ids == [other] or await status_of(engine, other) == "paused"
+    assert await status_of(engine, odd) == "scheduled"
+
+
+async def status_of(engine: AsyncEngine, broadcast_id: int) -> str:
+    async with engine.connect() as connection:
+        found = await connection.scalar(
+            text("SELECT status FROM whatsapp_broadcasts WHERE id = :id"), {"id": broadcast_id}
+        )
+    return str(found)
+
+
+async def test_whoever_is_told_of_its_failure_is_told_of_everybody(
+    engine: AsyncEngine, tenant: Tenant, simulator: Simulator
+) -> None:
+    await an_endpoint(engine, tenant.business_id, "https://hooks.example.com/")
+    broadcast_id = await a_due(engine, tenant)
+    await change(engine, "UPDATE templates SET status = 'DISABLED'")
+    assert (await started(engine, broadcast_id, simulator.url))[0] == "failed"
+    async with engine.connect() as connection:
+        told = await connection.scalar(text("SELECT data FROM webhook_deliveries WHERE event = 'broadcast.failed'"))
+    assert told["broadcast"]["failed_count"] == 3

@@ -1,5 +1,7 @@
 """A second person for a large broadcast: who may let it go, for what exactly, and what is told of it."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
@@ -113,3 +115,23 @@ async def test_an_audience_that_is_taken_later_needs_a_second_person_whatever_it
     }
     assert api.post("/broadcasts", {**order, "scheduled_at": "2090-01-01T00:00:00Z"}).status == 409
     assert api.post("/broadcasts", order).status == 202
+
+
+async def test_what_was_approved_for_later_goes_to_nobody_else(acme: Acme, api: Api, visitor: Browser) -> None:
+    await acme.rows(
+        text("INSERT INTO contacts (business_id, phone, tags) VALUES (1, '+972500000001', '{vip}') RETURNING id")
+    )
+    order = an_order(audience={"tags": ["vip"]}, start=False, text={"body": "Hi"}, scheduled_at="2100-01-01T00:00:00Z")
+    del order["recipients"], order["template"]
+    made = api.post("/broadcasts", order)
+    assert made.status == 202, made.body
+    path = f"/broadcasts/{made.json['id']}"
+    editor = await acme.a_person(Role.EDITOR)
+    editor.post(f"{path}/start")
+    assert approve(visitor, made.json["id"]) == 303
+    assert api.get(path).json["status"] == "scheduled"
+    everybody: dict[str, Any] = {"audience": {"tags": [], "not_tags": [], "where": []}}
+    assert api.call("PATCH", f"/api/whatsapp{path}", everybody).status == 409
+    assert api.call("PATCH", f"/api/whatsapp{path}", {"scheduled_at": None}).status == 200
+    assert api.call("PATCH", f"/api/whatsapp{path}", everybody).status == 200
+    assert api.get(path).json["status"] == "draft"
