@@ -187,8 +187,8 @@ def test_the_doctor_says_what_is_missing(clarion: Clarion) -> None:
 
 def test_a_paused_broadcast_goes_on_where_it_was(clarion: Clarion, simulator: Simulator) -> None:
     simulator.reset()
-    people = "phone,first_name,order_id\n" + "".join(f"+97254{n:07d},Name,A-{n}\n" for n in range(800))
-    process = clarion.start("send", clarion.file(people, "paused.csv"), "--business", "Acme", *ORDER, "--rate", "150")
+    people = "phone,first_name,order_id\n" + "".join(f"+97254{n:07d},Name,A-{n}\n" for n in range(600))
+    process = clarion.start("send", clarion.file(people, "paused.csv"), "--business", "Acme", *ORDER, "--rate", "40")
     simulator.wait_for_accepted(20)
     (shown,) = [shown for shown in clarion.broadcasts() if shown["name"] == "paused"]
     number = str(shown["id"])
@@ -204,5 +204,5 @@ def test_a_paused_broadcast_goes_on_where_it_was(clarion: Clarion, simulator: Si
     for part in (worker, steward):
         part.terminate()
         part.communicate(timeout=30)
-    until(lambda: simulator.summary()["accepted"] == 800)
+    until(lambda: simulator.summary()["accepted"] == 600)
     assert simulator.most_messages_to_one_person() == 1
