@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from server.cli.environment import environment, say_data_folder, transact
-from server.cli.output import Exit, answer_json, answer_list, say, stdout
+from server.cli.output import HIGHEST_RATE, Exit, answer_json, answer_list, say, stdout
 from server.config import settings
 from server.domain.errors import BadInput
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason, RecipientStatus
@@ -190,7 +190,9 @@ def cancel(number: Number, as_json: AsJson = False) -> None:
 @group.command()
 def rate(
     number: Number,
-    messages: Annotated[int, typer.Argument(min=0, help="Messages a second at most; 0: as fast as its number may.")],
+    messages: Annotated[
+        int, typer.Argument(min=0, max=HIGHEST_RATE, help="Messages a second at most; 0: as fast as its number may.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Change how fast a broadcast may send; one that runs follows at once."""

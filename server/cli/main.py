@@ -8,7 +8,21 @@ from importlib.metadata import version
 import typer
 from typer.exceptions import TyperException
 
-from server.cli import broadcasts, business, checks, contacts, parts, rates, send, setup, simulator, truth, up, webhooks
+from server.cli import (
+    broadcasts,
+    business,
+    checks,
+    contacts,
+    drill,
+    parts,
+    rates,
+    send,
+    setup,
+    simulator,
+    truth,
+    up,
+    webhooks,
+)
 from server.cli.output import Exit, explain, explain_unexpected, say
 from server.domain.errors import ClarionError
 
@@ -40,6 +54,7 @@ app.command()(checks.verify)
 app.command("receipt-key")(truth.receipt_key)
 app.command()(checks.doctor)
 app.command()(checks.bench)
+app.command("drill")(drill.drill)
 
 
 @app.callback(invoke_without_command=True)
@@ -81,6 +96,10 @@ def _explained(error: BaseException) -> Exit:
             message = error.format_message()
             say(message if message.startswith("Usage:") else f"Error: {message}")  # typed alone, a group shows its help
             code = Exit.BAD_INPUT
+        case UnicodeEncodeError() if words := [word for word in sys.argv if not _is_text(word)]:
+            # The name of a file may be any bytes; what goes to the database or to WhatsApp is text.
+            say(f"Error: {words[0]!a} is not text in UTF-8.")
+            code = Exit.BAD_INPUT
         case KeyboardInterrupt() | typer.Abort():
             say("Stopped.")
             code = Exit.INTERRUPTED
@@ -92,3 +111,12 @@ def _explained(error: BaseException) -> Exit:
         case _:
             code = explain_unexpected(error)
     return code
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line is text; bytes that are not come as lone surrogates."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -13,6 +13,10 @@ from rich.table import Table
 from server.config import settings
 from server.domain.errors import BadInput, ClarionError, Denied, NotFound, NotNow, Unreachable
 
+# What the database can hold, and what the API takes.
+HIGHEST_ID = 2**63 - 1
+HIGHEST_RATE = 1_000_000
+
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False)
 

@@ -11,7 +11,7 @@ import typer
 from server.cli.crew import Crew, crew
 from server.cli.environment import environment, say_data_folder
 from server.cli.lists import clean_tags, country_code, reading_progress, say_rejected
-from server.cli.output import answer_json, counted, is_terminal, say
+from server.cli.output import HIGHEST_ID, HIGHEST_RATE, answer_json, counted, is_terminal, say
 from server.config import settings
 from server.database import async_engine, database_errors
 from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
@@ -46,9 +46,11 @@ def send(
         list[str] | None, typer.Option(metavar="N=VALUE", help="The value of a button, counted from 0.")
     ] = None,
     country: Annotated[str | None, typer.Option(help="Country of numbers without a country code, such as IL.")] = None,
-    rate: Annotated[int | None, typer.Option(min=1, help="Messages a second, at most.")] = None,
+    rate: Annotated[int | None, typer.Option(min=1, max=HIGHEST_RATE, help="Messages a second, at most.")] = None,
     name: Annotated[str | None, typer.Option(help="What to call the broadcast; by default the file's name.")] = None,
-    channel: Annotated[int | None, typer.Option(help="The channel to send from, where there are several.")] = None,
+    channel: Annotated[
+        int | None, typer.Option(min=1, max=HIGHEST_ID, help="The channel to send from, where there are several.")
+    ] = None,
     phone_column: Annotated[str | None, typer.Option(help="The column that holds the numbers.")] = None,
     canary: Annotated[
         bool, typer.Option("--canary", help="Send to the first 1 % and see how they take it, then to everybody else.")

@@ -8,7 +8,7 @@ import typer
 
 from server.addresses import vault
 from server.cli.environment import environment, say_data_folder, servers, transact
-from server.cli.output import answer_json, answer_list, counted, say
+from server.cli.output import HIGHEST_ID, HIGHEST_RATE, answer_json, answer_list, counted, say
 from server.config import settings
 from server.domain.scopes import KeyScope
 
@@ -106,7 +106,7 @@ def list_api_keys(business: Business, as_json: AsJson = False) -> None:
 
 @api_key.command("revoke")
 def revoke_api_key(
-    number: Annotated[int, typer.Argument(metavar="ID", min=1, help="Of `clarion api-key list`.")],
+    number: Annotated[int, typer.Argument(metavar="ID", min=1, max=HIGHEST_ID, help="Of `clarion api-key list`.")],
     business: Business,
     as_json: AsJson = False,
 ) -> None:
@@ -134,7 +134,11 @@ def add_channel(
     verify_token: Annotated[str, typer.Option(help="What Meta repeats when it verifies the webhook.")],
     rate: Annotated[
         int | None,
-        typer.Option(min=0, help="Messages a second; 0: no limit. Without it: what WhatsApp lets the number send."),
+        typer.Option(
+            min=0,
+            max=HIGHEST_RATE,
+            help="Messages a second; 0: no limit. Without it: what WhatsApp lets the number send.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

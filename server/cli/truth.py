@@ -115,7 +115,10 @@ def verify_receipt(file: str, public_key: str | None, *, as_json: bool) -> None:
     """Check a receipt without a database. Exit code 1, and everything that does not hold, where something does not."""
     from server.domain.receipts import differences, read
 
-    receipt = read(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    try:
+        receipt = read(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror or error}.", pointer="--receipt") from error
     found = differences(receipt, public_key)
     if as_json:
         answer_json({"holds": not found, "final": receipt.get("final"), "differences": found})

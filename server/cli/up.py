@@ -15,7 +15,7 @@ import typer
 from server.cli.environment import environment, say_data_folder
 from server.cli.only_one import only_one
 from server.cli.output import say, stderr
-from server.cli.parts import CannotListen
+from server.cli.parts import CannotListen, WithParent, end_with
 from server.cli.supervisor import Supervisor, servers_kept_alive, supervised
 from server.config import Settings, export, settings
 from server.domain.errors import ClarionError, Unreachable
@@ -34,8 +34,10 @@ class PortTaken(Unreachable):
 def up(
     demo: Annotated[bool, typer.Option("--demo", help="With the simulator and a broadcast to 10,000 people.")] = False,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the web process.")] = None,
+    with_parent: WithParent = None,
 ) -> None:
     """Start everything: servers, web, workers, steward. Ctrl-C stops all of it."""
+    end_with(with_parent)
     configuration = settings()  # before the environment of this command hides which servers are its own
     with ExitStack() as stack:
         write_down_address = stack.enter_context(only_one(configuration.data_dir))

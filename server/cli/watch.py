@@ -59,12 +59,13 @@ async def _watch(
 ) -> dict[str, Any]:
     async with async_engine(database_url, pool_size=1) as engine:
         watcher = _Watcher(engine, broadcast_id)
-        with _Display() as display:
+        with Display() as display:
             while True:
                 shown, signs = await watcher.look()
                 if is_over(shown):
                     break
-                display.update(shown, live_line(shown, signs, datetime.now(UTC)))
+                words = live_line(shown, signs, datetime.now(UTC))
+                display.update(shown["processed_count"], shown["total_recipients"], words)
                 meanwhile()
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
     say(summary(shown))
@@ -93,7 +94,7 @@ class _Watcher:
         return shown, Signs(settings().lease_seconds, left, time.monotonic() - self._since)
 
 
-class _Display:
+class Display:
     """A line that is written over at a terminal; elsewhere a line now and then, while there is something new."""
 
     def __init__(self) -> None:
@@ -116,14 +117,13 @@ class _Display:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def update(self, shown: dict[str, Any], words: str) -> None:
-        """Show how it stands now."""
-        total = shown["total_recipients"]
-        self._progress.update(self._task, total=max(total, 1), completed=shown["processed_count"], words=words)
+    def update(self, done: int, total: int, words: str) -> None:
+        """Show how it stands now: so many people of so many, and what is to be said of it."""
+        self._progress.update(self._task, total=max(total, 1), completed=done, words=words)
         if stderr.is_terminal or time.monotonic() - self._said_at < SAY_EVERY_SECONDS:
             return
         self._said_at = time.monotonic()
-        line = f"{shown['processed_count']:,} of {total:,}: {words}"
+        line = f"{done:,} of {total:,}: {words}"
         if line != self._said:
             self._said = line
             say(line)

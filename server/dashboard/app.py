@@ -41,6 +41,7 @@ from server.dashboard import (
     pages_templates,
     pages_webhooks,
 )
+from server.dashboard.looks import N_
 from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
 from server.database import in_words
@@ -167,7 +168,7 @@ async def _show_outage(request: Request, error: Exception) -> Response:
     if isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
         return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, str(in_words(cause)))
     if isinstance(error, PoolTimeout):
-        return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, "Clarion is busy. Try again in a moment.")
+        return _page(request, HTTPStatus.SERVICE_UNAVAILABLE, N_("Clarion is busy. Try again in a moment."))
     raise error
 
 

@@ -146,7 +146,7 @@ async def beside(
             wanted = _place_of(phone, sheet.draft.default_country) if phone.strip() else place or Place()
             [person] = await compositions.neighbours(connection, sheet.draft, [wanted])
             if person is None and phone.strip():
-                problem = "Nobody of this broadcast has this number."
+                problem = N_("Nobody of this broadcast has this number.")
             if person is not None:
                 around = [Place(before_id=person.id), Place(after_id=person.id)]
                 previous, after = await compositions.neighbours(connection, sheet.draft, around)

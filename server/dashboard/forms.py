@@ -36,7 +36,7 @@ def problems_of(error: BadInput) -> Mapping[str, str]:
 
 
 def whole_number(text: str) -> int | str:
-    """A number as people type it, such as 1,000; what is none stays text, for whoever says what is wrong with it."""
+    """A number as people type it, such as 1,000; what is none stays as it is, for whoever says what is wrong."""
     digits = text.strip().replace(",", "")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < _LONGEST_NUMBER
     return int(digits) if is_number else text.strip()

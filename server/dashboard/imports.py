@@ -17,6 +17,7 @@ from typing import Final
 import redis
 from sqlalchemy.exc import DBAPIError
 
+from server.dashboard.looks import N_
 from server.domain.errors import ClarionError, QueueAway
 from server.services import import_runs
 from server.services.audiences import LoadProgress
@@ -77,7 +78,7 @@ class _Runner:
                 self._end(await work)
             except (ClarionError, DBAPIError, OSError) as error:
                 self._run.status = "failed"
-                self._run.detail = str(error) if isinstance(error, ClarionError) else "The database went away."
+                self._run.detail = str(error) if isinstance(error, ClarionError) else N_("The database went away.")
             finally:
                 work.cancel()
             await self._tell()

@@ -37,15 +37,30 @@ class Speech:
         """The message in this language; `%(name)s` in it stands for a value."""
         return _filled(self._catalogue.ugettext(message), values)
 
+    def pgettext(self, context: str, message: str) -> str:
+        """One English word that is several in other languages: `count` is of many, where a chip speaks of one."""
+        return self._catalogue.upgettext(context, message)
+
     def ngettext(self, singular: str, plural: str, number: int, **values: Any) -> str:
         """The same with a number, which `%(n)s` shows."""
         said = self._catalogue.ungettext(singular, plural, number)
         return _filled(said, {"n": number_in(self.locale, number), **values})
 
+    def why(self, text: str) -> str:
+        """Why something failed, as it was kept: a sentence of `domain/meanings.py`, behind it WhatsApp's own words."""
+        what, bracket, details = text.partition(" (")
+        return f"{self.gettext(what)}{bracket}{details}"
+
     @property
     def callables(self) -> dict[str, Callable[..., str]]:
         """What templates call."""
-        return {"_": self.gettext, "gettext": self.gettext, "ngettext": self.ngettext}
+        return {
+            "_": self.gettext,
+            "gettext": self.gettext,
+            "pgettext": self.pgettext,
+            "ngettext": self.ngettext,
+            "why": self.why,
+        }
 
 
 def _filled(said: str, values: Mapping[str, Any]) -> str:

@@ -19,6 +19,12 @@ def N_(message: str) -> str:  # noqa: N802 - the name that translators' tools lo
     return message
 
 
+def NP_(context: str, message: str) -> str:  # noqa: N802 - as above
+    """Mark a text for translation that `pgettext` shows, in the same context."""
+    del context
+    return message
+
+
 class Look(NamedTuple):
     """word: as people read it. tone: the colour's name in the style sheet. icon: a file of `static/vendor/icons`."""
 
@@ -100,6 +106,40 @@ OF_LEVELS: Final[Mapping[str, Look]] = {
 }
 
 
+# What the pre-flight says in the same words for everybody; what names a value is told in English.
+FINDINGS: Final = (
+    N_("This broadcast has no recipients to send to."),
+    N_("This broadcast has no recipients to send to. Everybody on its list has opted out."),
+    N_(
+        "The template's category is marketing. WhatsApp limits how much marketing one person gets, so some may not get "
+        "it."
+    ),
+    N_("The template's category is utility. It should follow something that each of these people did or asked for."),
+    N_("The template's category is authentication. It should carry a code, and nothing else."),
+    N_(
+        "WhatsApp has not reported on any message of this number yet: without its webhook nobody sees what is "
+        "delivered and read, and opt-outs by reply are not heard."
+    ),
+)
+
+# Why a row is left out, as `domain/phones.py` says it, and at the field of one phone, where it is a sentence.
+REASONS: Final = (
+    N_("duplicate"),
+    N_("not a phone number"),
+    N_("Not a phone number."),
+    N_("too long for a phone number"),
+    N_("Too long for a phone number."),
+    N_("too short for a phone number"),
+    N_("Too short for a phone number."),
+    N_("no country code, and no default country"),
+    N_("No country code, and no default country."),
+    N_("a spreadsheet has rounded this number"),
+    N_("A spreadsheet has rounded this number."),
+    N_("it is longer than a megabyte"),
+    N_("opted out"),
+)
+
+
 class Part(NamedTuple):
     """One part of the bar of a broadcast. The parts add up to `total_recipients`."""
 
@@ -114,14 +154,14 @@ def parts_of(shown: Mapping[str, Any]) -> list[Part]:
     read, delivered = int(shown["read_count"]), int(shown["delivered_count"])
     waiting = int(shown["total_recipients"]) - int(shown["processed_count"]) - int(shown["unknown_count"])
     return [
-        Part("read", N_("Read"), read, _R.READ),
-        Part("delivered", N_("Delivered"), delivered - read, _R.DELIVERED),
-        Part("sent", N_("Sent"), int(shown["sent_count"]) - delivered, _R.SENT),
-        Part("failed", N_("Failed"), int(shown["failed_count"]), _R.FAILED),
-        Part("unknown", N_("Unknown"), int(shown["unknown_count"]), _R.UNKNOWN),
-        Part("skipped", N_("Skipped"), int(shown["skipped_count"]), _R.SKIPPED),
-        Part("cancelled", N_("Cancelled"), int(shown["cancelled_count"]), _R.CANCELLED),
-        Part("waiting", N_("Waiting"), waiting, _R.QUEUED),
+        Part("read", NP_("count", "Read"), read, _R.READ),
+        Part("delivered", NP_("count", "Delivered"), delivered - read, _R.DELIVERED),
+        Part("sent", NP_("count", "Sent"), int(shown["sent_count"]) - delivered, _R.SENT),
+        Part("failed", NP_("count", "Failed"), int(shown["failed_count"]), _R.FAILED),
+        Part("unknown", NP_("count", "Unknown"), int(shown["unknown_count"]), _R.UNKNOWN),
+        Part("skipped", NP_("count", "Skipped"), int(shown["skipped_count"]), _R.SKIPPED),
+        Part("cancelled", NP_("count", "Cancelled"), int(shown["cancelled_count"]), _R.CANCELLED),
+        Part("waiting", NP_("count", "Waiting"), waiting, _R.QUEUED),
     ]
 
 
@@ -185,7 +225,7 @@ OF_ROLES: Final[Mapping[Role, tuple[str, str]]] = {
 }
 
 OF_SCOPES: Final[Mapping[KeyScope, tuple[str, str]]] = {
-    KeyScope.READ: (N_("Read"), N_("Looks at everything but keys.")),
+    KeyScope.READ: (N_("Only read"), N_("Looks at everything but keys.")),
     KeyScope.SEND: (N_("Send"), N_("Also makes, starts and steers broadcasts, and keeps contacts.")),
     KeyScope.ADMIN: (N_("Admin"), N_("Also numbers and keys, and needs nobody's approval.")),
 }

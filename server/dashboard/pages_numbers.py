@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.dashboard import number_words
 from server.dashboard.forms import WHOLE, problems_of
+from server.dashboard.looks import N_
 from server.dashboard.rendering import render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.audit import AuditAct
@@ -29,7 +30,7 @@ _MANAGES: Final = [allowed_to(Permission.MANAGE)]
 _LONGEST_SECRET: Final = 4_096
 _LARGEST_RATE: Final = 1_000_000
 _LONGEST_ID: Final = 32
-_NO_ID: Final = "It should be the digits that Meta shows."
+_NO_ID: Final = N_("It should be the digits that Meta shows.")
 _Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=10_000)]
 
 
@@ -62,7 +63,7 @@ class NumberForm(BaseModel):
         if not digits:
             return None
         if not (digits.isascii() and digits.isdecimal() and int(digits) <= _LARGEST_RATE):
-            detail = "This is not a number of messages a second. Leave it empty for what WhatsApp allows."
+            detail = N_("This is not a number of messages a second. Leave it empty for what WhatsApp allows.")
             raise BadInput(detail, pointer="/rate")
         return int(digits)
 

@@ -161,27 +161,29 @@ def _templates(speech: Speech, found: list[dict[str, Any]]) -> list[Item]:
 
 
 def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
-    _, locale = speech.gettext, speech.locale
+    _, pgettext, locale = speech.gettext, speech.pgettext, speech.locale
 
     def share(part: int, whole: int) -> str:
         return formats.share_in(locale, part, whole)
 
     return [
         Stat(
-            _("Sent"), formats.number_in(locale, month.sent_count), _trend(speech, month.sent_count, before.sent_count)
+            pgettext("count", "Sent"),
+            formats.number_in(locale, month.sent_count),
+            _trend(speech, month.sent_count, before.sent_count),
         ),
         Stat(
-            _("Delivered"),
+            pgettext("count", "Delivered"),
             share(month.delivered_count, month.sent_count),
             _("%(share)s the month before", share=share(before.delivered_count, before.sent_count)),
         ),
         Stat(
-            _("Read"),
+            pgettext("count", "Read"),
             share(month.read_count, month.sent_count),
             _("%(share)s the month before", share=share(before.read_count, before.sent_count)),
         ),
         Stat(
-            _("Replied"),
+            pgettext("count", "Replied"),
             formats.number_in(locale, month.replied_count),
             _trend(speech, month.replied_count, before.replied_count),
         ),

@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from server.dashboard import formats, languages, looks, whatsapp
+from server.dashboard import formats, languages, looks, template_looks, whatsapp
 from server.dashboard.languages import Speech
 from server.dashboard.visitor import csrf_token, keep_form_secret
 from server.domain.roles import Permission
@@ -43,6 +43,7 @@ def _environment() -> Environment:
         "static": static,
         "icon": icon,
         "looks": looks,
+        "template_looks": template_looks,
         "whatsapp": whatsapp,
         "languages": languages.LANGUAGES,
         "Move": Move,
@@ -67,8 +68,9 @@ def icon(name: str) -> Markup:
     """A sign, drawn in the line of text; a word stands beside it, so whoever listens hears nothing of it."""
     drawn = (STATIC / "vendor" / "icons" / f"{name}.svg").read_text()
     body = drawn[drawn.index(">", drawn.index("<svg")) + 1 :].strip()
+    turns = " turns" if name.startswith("chevron-") else ""
     return Markup(  # noqa: S704 - a file of our own
-        '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">' + " ".join(body.split())
+        f'<svg class="icon{turns}" viewBox="0 0 24 24" aria-hidden="true" focusable="false">' + " ".join(body.split())
     )
 
 

@@ -79,6 +79,11 @@ class ClarionWorker(Worker):
                 self.cleanup_execution(job, pipeline, execution)
                 pipeline.execute()
 
+    def register_death(self) -> None:
+        """Say that it ends. Where the queue's server has gone there is nobody to tell, and its key went with it."""
+        with suppress(redis.RedisError):
+            super().register_death()  # type: ignore[no-untyped-call]
+
     def subscribe(self) -> None:
         """Listen to no commands: RQ would do so in a thread, and no thread shall live in a process that forks."""
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import psycopg
 
 from server.database import async_engine
-from server.embedded import running_addresses
-from tests.faults import victims
+from server.drill import victims
+from server.drill.plug import Plug, a_free_port
 from tests.support.builders import a_broadcast, a_business
-from tests.support.engine import Engine, Part, a_free_port, until
+from tests.support.engine import Engine, until
 from tests.support.simulator import Simulator
 
 # Slow enough for the audience to outlast the kills on a busy machine: between two of them it goes on sending.
@@ -28,27 +28,16 @@ class PlugPulled:
     """A `clarion up` on embedded servers, over a simulator that nobody kills, and a broadcast under way."""
 
     def __init__(self, folder: Path, simulator: Simulator, people: int, *, with_webhooks: bool = False) -> None:
-        self._folder = folder
         self._people = people
-        port = a_free_port() if with_webhooks else 0
-        self.engine = Engine("", "", simulator, folder, CLARION_PORT=str(port), **(EVIDENCE if with_webhooks else {}))
+        data_dir, port = folder / "data", a_free_port()
+        self.engine = Engine("", "", simulator, data_dir, **(EVIDENCE if with_webhooks else {}))
         if with_webhooks:
             simulator.call_back(f"http://127.0.0.1:{port}/webhooks/whatsapp", "secret", doubled=0.05, shuffled=0.1)
-        self.top = self._start()
-        self.engine.database_url = self._database_url()
+        self.plug = Plug(data_dir, self.engine.environment, folder / "up.log", port)
+        self.plug.start()
+        self.engine.database_url = self.plug.database_url
         self.broadcast_id = asyncio.run(self._make_broadcast(people))
         self.killed: Counter[str] = Counter()
-
-    def _start(self) -> Part:
-        top = self.engine.start("up")
-        until(lambda: "Ctrl-C stops everything" in top.log.read_text(), what="clarion up")
-        return top
-
-    def _database_url(self) -> str:
-        found = running_addresses(self._folder)
-        assert found is not None
-        assert found.database_url is not None
-        return found.database_url
 
     async def _make_broadcast(self, people: int) -> int:
         async with async_engine(self.engine.database_url) as engine:
@@ -58,12 +47,9 @@ class PlugPulled:
     def kill_somebody(self, dice: random.Random) -> None:
         """Wait until the broadcast has gone on, then kill one victim; start again what nobody else would."""
         self._wait_for_progress()
-        name, processes = victims.choose(dice, self.top, self._folder)
-        if victims.kill(processes):
-            self.killed[name] += 1
-        if name == "everything":
-            self.top.process.wait()
-            self.top = self._start()
+        victim = victims.choose(dice)
+        if self.plug.pull(victim):
+            self.killed[victim] += 1
 
     def _wait_for_progress(self) -> None:
         before = self._requests()
@@ -93,29 +79,27 @@ def run_experiment(
     with_webhooks: WhatsApp tells what it accepted, so that nobody is given up: everybody gets exactly one message.
     """
     dice = random.Random(seed)
-    plug = PlugPulled(folder, simulator, people, with_webhooks=with_webhooks)
-    with plug.engine:
+    pulled = PlugPulled(folder, simulator, people, with_webhooks=with_webhooks)
+    with pulled.plug:
         try:
-            while plug.killed.total() < kills:
-                plug.kill_somebody(dice)
-            plug.engine.until_ended(plug.broadcast_id, seconds=240)
+            while pulled.killed.total() < kills:
+                pulled.kill_somebody(dice)
+            pulled.engine.until_ended(pulled.broadcast_id, seconds=240)
             if with_webhooks:
-                assert_everybody_got_exactly_one(plug, people)
-            books = plug.engine.assert_books_balance(plug.broadcast_id)
+                assert_everybody_got_exactly_one(pulled, people)
+            books = pulled.engine.assert_books_balance(pulled.broadcast_id)
             accepted_count = sum(books.statuses[status] for status in ("sent", "delivered", "read"))
             assert accepted_count + books.statuses["failed"] == people
             assert simulator.most_messages_to_one_person() == 1
         except AssertionError as error:
-            raise AssertionError(f"seed {seed}, killed {dict(plug.killed)}: {error}") from error
-        finally:
-            plug.top.stop()
-    return plug.killed
+            raise AssertionError(f"seed {seed}, killed {dict(pulled.killed)}: {error}") from error
+    return pulled.killed
 
 
-def assert_everybody_got_exactly_one(plug: PlugPulled, people: int) -> None:
+def assert_everybody_got_exactly_one(pulled: PlugPulled, people: int) -> None:
     """Nobody twice and nobody missed; and every status that WhatsApp knows of is in our rows."""
-    plug.engine.until_row(plug.broadcast_id, lambda row: row["status"] == "completed", seconds=120)
-    summary = plug.engine.simulator.summary()
+    pulled.engine.until_row(pulled.broadcast_id, lambda row: row["status"] == "completed", seconds=120)
+    summary = pulled.engine.simulator.summary()
     assert (summary["accepted"], summary["unique_people"]) == (people, people)
-    plug.engine.simulator.wait_until_told()
-    plug.engine.until_row(plug.broadcast_id, lambda row: row["read_count"] == people, seconds=60)
+    pulled.engine.simulator.wait_until_told()
+    pulled.engine.until_row(pulled.broadcast_id, lambda row: row["read_count"] == people, seconds=60)

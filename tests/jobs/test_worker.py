@@ -1,8 +1,11 @@
 """The RQ worker of Clarion: what it takes over from RQ, and what it must not."""
 
+from pathlib import Path
+
 import redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from server.embedded import EmbeddedServers
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import BROADCASTS, broadcasts_queue, connect
 from server.jobs.worker import ClarionWorker, is_anybody_working
@@ -47,3 +50,11 @@ async def test_two_hints_for_one_broadcast_that_meet_are_no_error(
     assert "BROADCAST WAITING" in clarion.logs()  # they did meet
     assert "Traceback" not in clarion.logs()
     connection.close()
+
+
+def test_a_worker_whose_queue_has_gone_says_goodbye_to_nobody(tmp_path: Path) -> None:
+    with EmbeddedServers(tmp_path, postgres=False) as found:
+        assert found.redis_url is not None
+        worker = ClarionWorker([BROADCASTS], connect(found.redis_url))
+        worker.register_birth()  # type: ignore[no-untyped-call]
+    worker.register_death()

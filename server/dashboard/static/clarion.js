@@ -2,7 +2,8 @@
 (() => {
   "use strict";
   const language = document.documentElement.lang;
-  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  // What is short in Hebrew reads as "in min. (1)".
+  const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: language === "he" ? "long" : "short" });
   const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
   const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
