@@ -55,6 +55,8 @@ async def ids(acme: Acme) -> dict[str, str]:
         "user_id": "SELECT max(id) FROM users",
         "key_id": "SELECT max(id) FROM api_keys",
         "channel_id": "SELECT max(id) FROM channels",
+        "contact_id": "INSERT INTO contacts (business_id, phone) VALUES (1, '+972501234567') RETURNING id",
+        "segment_id": "INSERT INTO segments (business_id, name, audience) VALUES (1, 'x', '{}') RETURNING id",
         "session_id": "INSERT INTO sessions (token_hash, user_id, business_id, address, browser)"
         " VALUES ('x', 1, 1, '', '') RETURNING id",
         "template_id": "SELECT max(id) FROM templates",
@@ -77,7 +79,7 @@ async def ids(acme: Acme) -> dict[str, str]:
 
 def filled(path: str, ids: dict[str, str]) -> str:
     """A path with ids in it."""
-    return re.sub(r"{(\w+)}", lambda found: ids[found.group(1)], path)
+    return re.sub(r"{(\w+)(?::int)?}", lambda found: ids[found.group(1)], path)
 
 
 def test_there_are_pages_to_walk() -> None:
