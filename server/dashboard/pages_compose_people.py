@@ -114,6 +114,7 @@ async def save_people(request: Request, broadcast_id: Id, visitor: SignedIn, res
     is_asked = bool(forms.text_in(form, "take"))
     try:
         async with resources.engine.begin() as connection:
+            await compositions.find(connection, visitor.business_id, broadcast_id)
             if source == "paste" and (is_asked or forms.text_in(form, "list")):
                 await _take_pasted(connection, visitor.business_id, broadcast_id, form)
                 wanted = wanted or "people"

@@ -46,7 +46,7 @@ async def list_templates(
 
 
 @router.get("/sync")
-async def show_after_sync() -> Response:
+async def show_after_sync(visitor: SignedIn) -> Response:
     """Where a browser lands that loads the page again by its address."""
     return RedirectResponse("/templates", status_code=HTTPStatus.SEE_OTHER)
 

@@ -237,9 +237,10 @@ def test_an_account_that_is_restricted_sends_nothing_until_it_is_over(simulator:
     simulator.account("reinstate")
     assert send(simulator)[0] == 200
     simulator.wait_until_told()
-    restricted, disabled, reinstated = receiver.changes("account_update")
+    told = list(receiver.changes("account_update"))  # each a POST of its own: in any order
+    (restricted,) = [value for value in told if "restriction_info" in value]
     assert restricted["restriction_info"][0]["restriction_type"] == "RESTRICTED_BIZ_INITIATED_MESSAGING"
-    assert [value["ban_info"]["waba_ban_state"] for value in (disabled, reinstated)] == ["DISABLE", "REINSTATE"]
+    assert {value["ban_info"]["waba_ban_state"] for value in told if "ban_info" in value} == {"DISABLE", "REINSTATE"}
 
 
 def test_the_limit_and_alerts_and_any_other_webhook_come_by_order(simulator: Simulator, receiver: Receiver) -> None:
