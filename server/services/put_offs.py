@@ -99,7 +99,8 @@ _RELEASE = text("""
 RELEASE_OWN: Final = """
     /* put_offs.release_own
        Why:  a run that did not know of the new hours yet may have put off people by the old ones after `release` was
-             through; it lets them go itself.
+             through; it lets them go itself. Once more later only those up to the cursor: whom it had claimed when it
+             heard of the hours, and had not recorded yet.
        Cost, lock: as put_offs.release. */
     WITH run AS (
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
@@ -109,7 +110,10 @@ RELEASE_OWN: Final = """
          WHERE r.broadcast_id = run.id AND r.status = 'queued'
            AND r.id IN (SELECT w.id FROM whatsapp_broadcast_recipients w
                          WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at > statement_timestamp()
-                           AND w.status = 'queued' AND w.error_message = 'quiet hours' LIMIT %(most)s)
+                           AND w.status = 'queued' AND w.error_message = 'quiet hours'
+                           AND (%(everybody)s OR w.id <= (SELECT last_processed_recipient_id FROM whatsapp_broadcasts
+                                                           WHERE id = %(broadcast_id)s))
+                         LIMIT %(most)s)
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM released) FROM run
@@ -179,9 +183,12 @@ async def release(engine: Connects, business_id: int) -> None:
             await look_at_row(connection, broadcast_id)
 
 
-async def release_own(ledger: Ledger) -> None:
-    """Let everybody go whom this run has put off, to be looked at by the hours that hold now. Raises `RunLost`."""
-    while ledger.mine(await ledger.ask(RELEASE_OWN, most=ROWS_AT_ONCE))[0] == ROWS_AT_ONCE:
+async def release_own(ledger: Ledger, *, everybody: bool) -> None:
+    """Let those go whom this run has put off, to be looked at by the hours that hold now. Raises `RunLost`.
+
+    everybody: False for those up to the cursor alone.
+    """
+    while ledger.mine(await ledger.ask(RELEASE_OWN, most=ROWS_AT_ONCE, everybody=everybody))[0] == ROWS_AT_ONCE:
         continue
 
 

@@ -66,9 +66,9 @@ class RunHours:
         table = self._now()
         due = {minute for minute in self._releases_in if minute <= self._minute}
         if due:
-            await ledger.until_lost(put_offs.release_own)
-            self._releases_in -= due
+            self._releases_in -= due  # before, as below: hours that change meanwhile are to be gone by as well
             self._is_new = True
+            await ledger.until_lost(lambda use: put_offs.release_own(use, everybody=0 in due))
         if self._is_new:
             self._is_new = False  # before the look: a minute that begins meanwhile makes it new again
             found = await ledger.until_lost(lambda use: put_offs.census(use, table))

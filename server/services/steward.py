@@ -37,6 +37,9 @@ RETENTION_OF_KEYS_HOURS = 24
 RETENTION_OF_STATUSES_DAYS = 90
 # Broadcasts of one round that are asked about at WhatsApp at the same time; each takes four seconds at most.
 _ASKED_AT_ONCE: Final = 8
+# What is scheduled for one and the same minute starts so many a round: while WhatsApp does not answer, all are asked
+# about within a quarter of a minute, and the round goes on to what else waits for it.
+MOST_STARTS: Final = 32
 _log = get_logger(__name__)
 
 _DUE_BY_TIME = text("""
@@ -45,6 +48,7 @@ _DUE_BY_TIME = text("""
      WHERE (status = 'scheduled' AND scheduled_at <= clock_timestamp())
         OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
             AND pause_reason IS DISTINCT FROM 'canary')  -- that one is judged: `canaries.py`
+     ORDER BY scheduled_at, id
 """)
 
 _STILL_DUE = text("""
@@ -193,9 +197,16 @@ def _alone(broadcast_id: int | None = None) -> Iterator[None]:
 async def _start_and_resume(engine: AsyncEngine, lookout: Lookout | None, done: Round) -> None:
     async with engine.connect() as connection:
         due = (await connection.execute(_DUE_BY_TIME)).all()
-    starting = [row.id for row in due if row.status == BroadcastStatus.SCHEDULED]
-    outside = await _ask_outside(lookout, starting)  # no transaction waits for the network
-    for broadcast_id, _ in due:
+    starting = [row.id for row in due if row.status == BroadcastStatus.SCHEDULED][:MOST_STARTS]
+    # What may go on does not wait for what is asked about, and no transaction waits for the network.
+    await _let_go(engine, [row.id for row in due if row.status == BroadcastStatus.PAUSED], {}, done)
+    await _let_go(engine, starting, await _ask_outside(lookout, starting), done)
+
+
+async def _let_go(
+    engine: AsyncEngine, broadcast_ids: Sequence[int], outside: Mapping[int, Outside], done: Round
+) -> None:
+    for broadcast_id in broadcast_ids:
         with _alone(broadcast_id):
             async with engine.begin() as connection:
                 status = await connection.scalar(_STILL_DUE, {"broadcast_id": broadcast_id})

@@ -244,3 +244,17 @@ async def test_whoever_is_told_of_its_failure_is_told_of_everybody(
     async with engine.connect() as connection:
         told = await connection.scalar(text("SELECT data FROM webhook_deliveries WHERE event = 'broadcast.failed'"))
     assert told["broadcast"]["failed_count"] == 3
+
+
+async def test_of_many_that_are_due_at_once_some_start_each_round_the_earliest_first(
+    engine: AsyncEngine, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is asked about at WhatsApp, which may not answer; a round without a bound would never come to an end."""
+    monkeypatch.setattr(steward, "MOST_STARTS", 2)
+    late, *early = [await a_due(engine, tenant) for _ in range(3)]
+    await change(
+        engine, "UPDATE whatsapp_broadcasts SET scheduled_at = now() - interval '1 hour' WHERE id <> :id", id=late
+    )
+    assert (await steward.go_round(engine, LATER)).started_count == 2
+    assert [await status_of(engine, one) for one in (late, *early)] == ["scheduled", "queued", "queued"]
+    assert (await steward.go_round(engine, LATER)).started_count == 1
