@@ -5,7 +5,9 @@ message. Whoever may have got it, and is not known to have been refused, must ne
 """
 
 import asyncio
+import contextlib
 import itertools
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,10 +20,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from server.database import plain_connection, sqlalchemy_url
-from server.domain.errors import NotNow
+from server.domain.errors import NotNow, RunLost
+from server.domain.frequency_cap import FrequencyCap
+from server.domain.quiet_hours import QUIET, Timetable
 from server.domain.receipts import differences
 from server.domain.states import FINAL, Actor, Move, RecipientStatus
-from server.services import broadcasts, leases, receipts, settlements, steward, suppressions
+from server.domain.zones import key_of
+from server.services import broadcasts, leases, put_offs, receipts, run_cap, settlements, steward, suppressions
 from server.services.ledger import Claimed, Ledger, Pace, Result, RunKey
 from server.services.settlements import Settlement
 from tests.support.books import assert_counters_equal_rows
@@ -37,7 +42,15 @@ OUTCOMES = {
     "retry": Result(0, 0, RecipientStatus.QUEUED, error_code=131000, error_message="again"),
     "unknown": Result(0, 0, RecipientStatus.UNKNOWN, error_message="no answer"),
     "unsent": Result(0, 0, RecipientStatus.QUEUED, unused=1),
+    "quiet": Result(0, 0, RecipientStatus.QUEUED, error_message=QUIET, unused=1, delay_seconds=3_600.0),
 }
+# Half of the people are left alone until tomorrow.
+HALF_ARE_QUIET = Timetable((0, key_of(f"+97250{PEOPLE // 2:07d}")), (datetime.now(UTC) + timedelta(days=1), None))
+CAP = FrequencyCap(1, 7)
+_MORNING = text("""
+    UPDATE whatsapp_broadcast_recipients SET next_attempt_at = now()
+     WHERE broadcast_id = :id AND status = 'queued' AND next_attempt_at > now()
+""")
 
 
 _FIRST = text("SELECT min(id) FROM whatsapp_broadcast_recipients WHERE broadcast_id = :id")
@@ -143,6 +156,47 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         if settlement is Settlement.RESEND:
             self.may_have_got_it.discard(recipient_id)  # it is asked for, at a person's own risk
+
+    @precondition(lambda self: self.run is not None)
+    @rule()
+    def half_are_left_alone(self) -> None:
+        with contextlib.suppress(RunLost):
+            self.do(put_offs.put_off(self.ledger, HALF_ARE_QUIET, 0))
+
+    @rule()
+    def the_hours_are_others(self) -> None:
+        self.do(put_offs.release(self.engine, self.broadcast.business_id))
+
+    @precondition(lambda self: self.run is not None)
+    @rule(everybody=st.booleans())
+    def the_run_hears_of_other_hours(self, everybody: bool) -> None:
+        with contextlib.suppress(RunLost):
+            self.do(put_offs.release_own(self.ledger, everybody=everybody))
+
+    @rule()
+    def the_night_is_over(self) -> None:
+        self.transact(lambda c: c.execute(_MORNING, {"id": self.broadcast.id}))
+
+    @precondition(lambda self: self.run is not None)
+    @rule(number=st.integers(1, PEOPLE))
+    def somebody_has_had_enough(self, number: int) -> None:
+        with contextlib.suppress(RunLost):
+            self.do(run_cap.skip(self.ledger, CAP, [self.first_id + number - 1]))
+
+    @precondition(lambda self: self.run is not None)
+    @rule(wanted=st.integers(1, 4))
+    def a_claim_is_lost_and_handed_back(self, wanted: int) -> None:
+        claimed = self.do(self.ledger.claim(wanted)) or []
+        assert not {recipient.id for recipient in claimed} & self.may_have_got_it
+        with contextlib.suppress(RunLost):
+            self.do(self.ledger.hand_back_strays([recipient.id for recipient in self.in_flight]))
+
+    @precondition(lambda self: self.run is not None and not self.in_flight)
+    @rule()
+    def the_list_is_looked_through_once_more(self) -> None:
+        assert self.run is not None
+        epoch = self.run.epoch
+        self.transact(lambda c: broadcasts.rewind(c, self.broadcast.id, epoch))
 
     @rule()
     def a_receipt_is_drawn_up(self) -> None:
