@@ -54,6 +54,7 @@ PATIENCE_SECONDS: Final = 10.0
 DRAIN_ON_SHUT_DOWN_SECONDS: Final = 8.0
 UNPACED_CONCURRENCY: Final = 96
 STOPPED_IN_FLIGHT: Final = "Clarion was stopped before WhatsApp answered."
+FAILED_IN_FLIGHT: Final = "Clarion met an error of its own before WhatsApp answered."
 
 
 class BroadcastWorker:
@@ -335,11 +336,19 @@ class BroadcastWorker:
             return
         do = self._do
         callback = write_callback(do.run.broadcast_id, recipient.id, recipient.claim_number)
-        body = do.plan.render(recipient.phone, recipient.variables, callback)
+        try:
+            body = do.plan.render(recipient.phone, recipient.variables, callback)
+        except Exception:
+            self._results.append(Result(recipient.id, recipient.claim_number, RecipientStatus.QUEUED, unused=1))
+            raise
         try:
             outcome = await self._client.send(do.phone_number_id, do.token, body)
         except asyncio.CancelledError:
             self._note(recipient, Ambiguous(STOPPED_IN_FLIGHT))
+            raise
+        except Exception:
+            # The run ends by this, once everybody whom it holds has an outcome: so must they.
+            self._note(recipient, Ambiguous(FAILED_IN_FLIGHT))
             raise
         if slot is not None and self._pace.pacer is not None:
             self._pace.pacer.answered(slot, self._clock())
