@@ -63,7 +63,7 @@ def test_what_is_no_receipt_ends_in_a_line(clarion: Clarion) -> None:
     for code, arguments in (
         (2, ("--receipt", clarion.file("phone\n", "no.json"))),
         (2, ("--public-key", "AAAA")),
-        (1, ("--receipt", "missing.json")),
+        (2, ("--receipt", "missing.json")),
     ):
         done = clarion.run("verify", *arguments, **NOWHERE)
         assert (done.code, len(done.stderr.splitlines())) == (code, 1), done.stderr
