@@ -1,17 +1,13 @@
-"""What forms have in common: ids in an address, pairs of fields, and what is wrong, by the field it is at."""
+"""What forms have in common: pairs of fields, and what is wrong, by the field it is at."""
 
 from collections.abc import Mapping
 from itertools import zip_longest
-from typing import Annotated
-
-from fastapi import Path
 
 from server.domain.errors import BadInput, NotNow
 
 # What is wrong with the form as a whole.
 WHOLE = ""
 _LONGEST_NUMBER = 20
-ContactId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 def as_pairs(names: list[str] | None, values: list[str] | None) -> list[tuple[str, str]]:

@@ -10,13 +10,14 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.cursors import read_place, write_place
-from server.dashboard.forms import ContactId, problems_at
+from server.dashboard.forms import problems_at
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageTransaction, SignedIn, allowed_to
 from server.domain.contacts import instant_of, one_way
 from server.domain.errors import BadInput, NotFound
 from server.domain.roles import Permission
 from server.domain.wishes import Wish
+from server.parameters import Id
 from server.services import consents, contacts, opt_outs
 from server.services.consents import WishTold
 from server.services.opt_outs import Place
@@ -33,7 +34,7 @@ Note = Annotated[str, Form(max_length=2_000)]
 
 @router.get("/{contact_id:int}/ask/{question}", dependencies=_KEEPS)
 async def ask_wish(
-    request: Request, contact_id: ContactId, question: str, visitor: SignedIn, connection: PageTransaction
+    request: Request, contact_id: Id, question: str, visitor: SignedIn, connection: PageTransaction
 ) -> Response:
     """Ask what proves it."""
     if question not in _QUESTIONS:
@@ -44,7 +45,7 @@ async def ask_wish(
 
 @router.post("/{contact_id:int}/opt-out", dependencies=_KEEPS)
 async def opt_out(
-    request: Request, contact_id: ContactId, visitor: SignedIn, connection: PageTransaction, note: Note = ""
+    request: Request, contact_id: Id, visitor: SignedIn, connection: PageTransaction, note: Note = ""
 ) -> Response:
     """Send this person nothing more, in broadcasts that run as well."""
     contact = await contacts.show(connection, visitor.business_id, contact_id)
@@ -56,7 +57,7 @@ async def opt_out(
 @router.post("/{contact_id:int}/opt-in", dependencies=_KEEPS)
 async def opt_in(
     request: Request,
-    contact_id: ContactId,
+    contact_id: Id,
     visitor: SignedIn,
     connection: PageTransaction,
     source: Short = "",

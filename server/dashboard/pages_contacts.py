@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.csv_export import contacts_csv
 from server.cursors import page, read_cursor, read_place, write_place
 from server.dashboard.contact_looks import OF_MESSAGES, OF_WISHES
-from server.dashboard.forms import ContactId, as_pairs, problems_at
+from server.dashboard.forms import as_pairs, problems_at
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.audit import AuditAct
 from server.domain.contacts import clean_tag, tags_in
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
+from server.parameters import Id
 from server.services import audit, contacts, conversations, vocabulary
 from server.services.contacts import Filters, NewContact
 from server.services.conversations import Place
@@ -140,9 +141,7 @@ async def create_contact(request: Request, visitor: SignedIn, connection: PageTr
 
 
 @router.get("/{contact_id:int}/edit", dependencies=_KEEPS)
-async def edit_contact(
-    request: Request, contact_id: ContactId, visitor: SignedIn, connection: PageTransaction
-) -> Response:
+async def edit_contact(request: Request, contact_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
     """The form of a contact as it stands."""
     contact = await contacts.show(connection, visitor.business_id, contact_id)
     return await _form(request, visitor, connection, contact, ContactForm.of(contact), {})
@@ -150,7 +149,7 @@ async def edit_contact(
 
 @router.post("/{contact_id:int}", dependencies=_KEEPS)
 async def change_contact(
-    request: Request, contact_id: ContactId, visitor: SignedIn, connection: PageTransaction, typed: Typed
+    request: Request, contact_id: Id, visitor: SignedIn, connection: PageTransaction, typed: Typed
 ) -> Response:
     """Keep what was changed; an attribute that is no longer in the form goes."""
     contact = await contacts.show(connection, visitor.business_id, contact_id)
@@ -167,7 +166,7 @@ async def change_contact(
 
 @router.post("/{contact_id:int}/tags", dependencies=_KEEPS)
 async def change_tags(
-    contact_id: ContactId, visitor: SignedIn, connection: PageTransaction, add: Field = "", drop: Field = ""
+    contact_id: Id, visitor: SignedIn, connection: PageTransaction, add: Field = "", drop: Field = ""
 ) -> Response:
     """Add tags, or take one away. Raises `BadInput` for what is no tag."""
     contact = await contacts.show(connection, visitor.business_id, contact_id)
@@ -182,7 +181,7 @@ async def change_tags(
 @router.get("/{contact_id:int}")
 async def show_contact(
     request: Request,
-    contact_id: ContactId,
+    contact_id: Id,
     visitor: SignedIn,
     connection: PageTransaction,
     cursor: str | None = None,
@@ -214,9 +213,7 @@ async def show_contact(
 
 
 @router.get("/{contact_id:int}/ask/delete", dependencies=_KEEPS)
-async def ask_delete(
-    request: Request, contact_id: ContactId, visitor: SignedIn, connection: PageTransaction
-) -> Response:
+async def ask_delete(request: Request, contact_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
     """Ask once, and say what it means."""
     contact = await contacts.show(connection, visitor.business_id, contact_id)
     part = "contacts/_ask_delete.html"
@@ -227,7 +224,7 @@ async def ask_delete(
 
 @router.post("/{contact_id:int}/delete", dependencies=_KEEPS)
 async def delete_contact(
-    contact_id: ContactId, visitor: SignedIn, connection: PageTransaction, resources: PageResources
+    contact_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
 ) -> Response:
     """Forget a person; an opt-out stays."""
     await contacts.forget(connection, visitor.business_id, contact_id)

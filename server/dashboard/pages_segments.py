@@ -8,12 +8,12 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.cursors import page, read_cursor
-from server.dashboard.forms import ContactId
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageTransaction, SignedIn, allowed_to
 from server.domain.audience import describe, parse
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
+from server.parameters import Id
 from server.services import segments, snapshots, vocabulary
 from server.services.sessions import Visitor
 
@@ -124,18 +124,14 @@ async def count_segment(request: Request, visitor: SignedIn, connection: PageTra
 
 
 @router.get("/{segment_id:int}")
-async def show_segment(
-    request: Request, segment_id: ContactId, visitor: SignedIn, connection: PageTransaction
-) -> Response:
+async def show_segment(request: Request, segment_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
     """One segment, to change it."""
     segment = await segments.show(connection, visitor.business_id, segment_id)
     return await _form(request, visitor, connection, segment, SegmentForm.of(segment["name"], segment["audience"]), {})
 
 
 @router.get("/{segment_id:int}/size")
-async def show_size(
-    request: Request, segment_id: ContactId, visitor: SignedIn, connection: PageTransaction
-) -> Response:
+async def show_size(request: Request, segment_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
     """How many a segment is now."""
     segment = await segments.show(connection, visitor.business_id, segment_id)
     look = await snapshots.look(connection, visitor.business_id, parse(segment["audience"]))
@@ -144,7 +140,7 @@ async def show_size(
 
 @router.post("/{segment_id:int}", dependencies=_KEEPS)
 async def change_segment(
-    request: Request, segment_id: ContactId, visitor: SignedIn, connection: PageTransaction, typed: Typed
+    request: Request, segment_id: Id, visitor: SignedIn, connection: PageTransaction, typed: Typed
 ) -> Response:
     """Change it; broadcasts that have yet to take it take the new one."""
     segment = await segments.show(connection, visitor.business_id, segment_id)
@@ -159,7 +155,7 @@ async def change_segment(
 
 @router.get("/{segment_id:int}/ask/delete", dependencies=_KEEPS)
 async def ask_delete_segment(
-    request: Request, segment_id: ContactId, visitor: SignedIn, connection: PageTransaction
+    request: Request, segment_id: Id, visitor: SignedIn, connection: PageTransaction
 ) -> Response:
     """Ask once, and say what it means."""
     segment = await segments.show(connection, visitor.business_id, segment_id)
@@ -169,7 +165,7 @@ async def ask_delete_segment(
 
 
 @router.post("/{segment_id:int}/delete", dependencies=_KEEPS)
-async def delete_segment(segment_id: ContactId, visitor: SignedIn, connection: PageTransaction) -> Response:
+async def delete_segment(segment_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
     """Delete it; its people stay. Raises `Taken` while a broadcast has yet to take it."""
     await segments.forget(connection, visitor.business_id, segment_id)
     return _to_list()

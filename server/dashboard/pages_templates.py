@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.cursors import page, read_cursor
 from server.dashboard import template_looks
-from server.dashboard.forms import ContactId
 from server.dashboard.rendering import render, speech_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain import template_parts
 from server.domain.errors import BadInput, ProviderAway
 from server.domain.messages import obstacles_of
 from server.domain.roles import Permission
+from server.parameters import Id
 from server.services import channels, template_library, templates
 from server.services.sessions import Visitor
 from server.services.template_library import Wanted
@@ -66,9 +66,7 @@ async def sync_templates(request: Request, visitor: SignedIn, resources: PageRes
 
 
 @router.get("/{template_id:int}")
-async def show_template(
-    request: Request, template_id: ContactId, visitor: SignedIn, connection: PageTransaction
-) -> Response:
+async def show_template(request: Request, template_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
     """One template: the message, what it needs, its standing with WhatsApp, and where it was used."""
     template = await template_library.show(connection, visitor.business_id, template_id)
     news = await template_library.news(connection, template, visitor.business_id)

@@ -1,41 +1,23 @@
 """Who has had enough marketing lately, on real rows."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from psycopg import AsyncConnection
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.database import plain_connection
 from server.domain.frequency_cap import FrequencyCap
 from server.domain.preflight import Code, Level
 from server.models import Contact
 from server.services import businesses, preflight, run_cap
-from server.services.ledger import Ledger, RunKey
 from server.services.preflight import Outside
 from server.tenancy import BusinessEngine
+from tests.services.conftest import LedgerOf
 from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import Tenant, a_run
 from tests.support.marketing import a_marketing_broadcast, a_marketing_business
 
 CAP = FrequencyCap(messages=2, days=7)
-LedgerOf = Callable[[RunKey], Awaitable[Ledger]]
-
-
-@pytest.fixture
-async def ledger_of(database_url: str) -> AsyncIterator[LedgerOf]:
-    """Makes the ledger of a run."""
-    made: list[AsyncConnection[Any]] = []
-
-    async def make(run: RunKey) -> Ledger:
-        made.append(await plain_connection(database_url))
-        return Ledger(made[-1], run)
-
-    yield make
-    for connection in made:
-        await connection.close()
 
 
 async def had(

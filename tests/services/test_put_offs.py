@@ -1,41 +1,21 @@
 """People who are left alone for now, on real rows."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
-from psycopg import AsyncConnection
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.database import plain_connection
 from server.domain.preflight import Code, Level
 from server.domain.quiet_hours import EVERYBODY_AWAKE, Hours, Timetable, parse, timetable
 from server.domain.states import RecipientStatus
 from server.services import preflight, put_offs
-from server.services.ledger import Ledger, Pace, Result, RunKey
+from server.services.ledger import Pace, Result
 from server.services.preflight import Outside
+from tests.services.conftest import LedgerOf
 from tests.support.books import assert_counters_equal_rows, read_books
 from tests.support.builders import Made, a_run
 from tests.support.marketing import FAR, HOME, a_marketing_broadcast, be_quiet, hours_around
-
-LedgerOf = Callable[[RunKey], Awaitable[Ledger]]
-
-
-@pytest.fixture
-async def ledger_of(database_url: str) -> AsyncIterator[LedgerOf]:
-    """Makes the ledger of a run."""
-    made: list[AsyncConnection[Any]] = []
-
-    async def make(run: RunKey) -> Ledger:
-        made.append(await plain_connection(database_url))
-        return Ledger(made[-1], run)
-
-    yield make
-    for connection in made:
-        await connection.close()
 
 
 def night_at(place: ZoneInfo) -> Timetable:
