@@ -87,7 +87,9 @@ class RequestInParts:
         return asked.hexdigest()
 
 
-def _in_parts(request: Request, business_id: BusinessId, idempotency_key: IdempotencyKey = None) -> RequestInParts:
+async def _in_parts(
+    request: Request, business_id: BusinessId, idempotency_key: IdempotencyKey = None
+) -> RequestInParts:
     return RequestInParts(request, business_id, idempotency_key)
 
 

@@ -13,7 +13,7 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Raises `BadInput` for a query parameter that a route does not have: `?stauts=failed` must not mean everybody."""
     route = request.scope["route"]
     assert isinstance(route, APIRoute)

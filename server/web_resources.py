@@ -52,7 +52,7 @@ class WebResources:
         return Lookout(self.engine, self.settings, self.vault)
 
 
-def resources_of(request: Request) -> WebResources:
+async def resources_of(request: Request) -> WebResources:
     """The resources of the process that answers a request."""
     found = request.app.state.resources
     assert isinstance(found, WebResources)
