@@ -58,6 +58,7 @@ BODY_PATIENCE_SECONDS: Final = 30.0
 _POOL_SIZE: Final = 10
 # How long a request may wait for the queue. The row is what counts: the steward finds it without a hint.
 _QUEUE_TIMEOUT_SECONDS: Final = 2
+_NO_PATH: Final = f"{API}/no such path"
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 _SAFE: Final = frozenset(("GET", "HEAD"))
 # Every subject of the API: its routes, the scope that a key needs to look, and the one it needs to change something.
@@ -88,11 +89,12 @@ _HEADERS: Final = {
 
 
 def create_app(configuration: Settings | None = None) -> FastAPI:
-    """The application; its connections are made when it starts and closed when it ends."""
-    chosen = configuration or settings()
+    """The application; its settings are read and its connections made when it starts, and closed when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        chosen = configuration or settings()
+        build_routes(app)
         async with AsyncExitStack() as stack:
             found = addresses(chosen)
             engine = await stack.enter_async_context(async_engine(found.database_url, pool_size=_POOL_SIZE))
@@ -141,6 +143,15 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
     plain_openapi = app.openapi
     app.openapi = lambda: problems.describe(plain_openapi())  # type: ignore[method-assign]
     return app
+
+
+def build_routes(app: FastAPI) -> None:
+    """Let every route be looked at once: that is when it is built, and the first visitor would wait for all of them."""
+    scope = {"type": "http", "method": "GET", "path": _NO_PATH, "root_path": "", "headers": []}
+    for route in app.router.routes:
+        route.matches(scope)
+        for page in route.routes if isinstance(route, Pages) else ():
+            page.matches(scope)
 
 
 def _include(api: APIRouter, router: APIRouter, to_read: KeyScope, to_change: KeyScope) -> None:

@@ -29,8 +29,9 @@ LANGUAGE_COOKIE: Final = "clarion_language"
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Our templates, each compiled when it is first asked for."""
+    made = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -38,7 +39,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    environment.globals |= {
+    made.globals |= {
         "bold": lambda text: Markup("<b>{}</b>").format(text),
         "static": static,
         "icon": icon,
@@ -51,9 +52,9 @@ def _environment() -> Environment:
         "allows": allows,
         "is_final": lambda status: BroadcastStatus(status) in FINAL,
     }
-    environment.filters["phone"] = formats.phone
-    environment.filters["browser"] = formats.browser
-    return environment
+    made.filters["phone"] = formats.phone
+    made.filters["browser"] = formats.browser
+    return made
 
 
 @cache
@@ -95,7 +96,7 @@ def text_of(request: Request, template: str, context: Mapping[str, Any], visitor
         "time": lambda value, look="relative": formats.time_in(locale, value, look=look),
     }
     given = {"visitor": visitor, "path": request.url.path, "csrf": csrf_token(request)}
-    return _environment().get_template(template).render(spoken | given | dict(context))
+    return environment().get_template(template).render(spoken | given | dict(context))
 
 
 def render(

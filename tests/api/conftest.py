@@ -1,12 +1,9 @@
 """A web process of its own over a fresh database, as a client sees it."""
 
 import json
-import subprocess
-import sys
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from server.services import accounts
 from tests.support.builders import WABA_ID, Tenant, a_business
 from tests.support.engine import Engine
 from tests.support.simulator import Simulator
+from tests.support.web import serve
 
 DANA = {"phone": "+972501234567", "variables": {"first_name": "Dana", "order_id": "A-17"}}
 
@@ -119,28 +117,6 @@ def clarion(database_url: str, redis_url: str, simulator: Simulator, tmp_path: P
         yield made
 
 
-@contextmanager
-def serve(clarion: Engine, folder: Path, **settings: str) -> Iterator[str]:
-    """A web process. Gives its address; ends with a look at its log: whatever was asked, nothing went wrong inside."""
-    log = folder / "web.log"
-    with log.open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE],
-            env={**clarion.environment, **settings},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{process.stdout.readline().strip()}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
-    assert "Traceback" not in log.read_text(), log.read_text()
-
-
 @pytest.fixture
 async def api(engine: AsyncEngine, clarion: Engine, tmp_path: Path) -> AsyncIterator[Api]:
     """A running web process, and a client of the business Acme."""
@@ -154,15 +130,3 @@ async def other(engine: AsyncEngine, api: Api) -> Api:
     """A client of another business, at the same web process."""
     tenant, key = await a_tenant(engine, "Other")
     return Api(api.address, key, tenant.business_id)
-
-
-# A free port is chosen by the kernel and told on stdout, before anybody can ask for it.
-_SERVE = """
-import socket, uvicorn
-from server.app import create_app
-from server.logs import configure_logs
-configure_logs("json")
-listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
-print(listener.getsockname()[1], flush=True)
-uvicorn.Server(uvicorn.Config(create_app(), log_level="warning", loop="uvloop")).run(sockets=[listener])
-"""

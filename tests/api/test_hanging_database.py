@@ -15,10 +15,11 @@ from server.database import async_engine
 from server.embedded import EmbeddedServers
 from server.migrations import upgrade
 from server.services.inbox import MOST_WAITING_BYTES
-from tests.api.conftest import Answer, Api, a_tenant, serve
+from tests.api.conftest import Answer, Api, a_tenant
 from tests.api.line import Line
 from tests.support.engine import Engine, until
 from tests.support.simulator import Simulator
+from tests.support.web import serve
 from tests.support.webhooks import a_body, a_text
 
 MEGABYTE = 1024 * 1024

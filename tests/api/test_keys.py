@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.api.conftest import Api, a_tenant, an_order, serve
+from tests.api.conftest import Api, a_tenant, an_order
 from tests.support.engine import Engine
+from tests.support.web import serve
 
 
 async def test_a_key_is_shown_once_and_kept_as_a_hash(api: Api, engine: AsyncEngine) -> None:

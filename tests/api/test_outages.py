@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.api.conftest import Api, a_tenant, an_order, serve
+from tests.api.conftest import Api, a_tenant, an_order
 from tests.support.engine import Engine
+from tests.support.web import serve
 
 
 @pytest.fixture

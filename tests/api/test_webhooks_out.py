@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.domain.webhook_events import EventKind
 from server.services import outbox
 from server.services.webhook_endpoints import BY_A_PERSON, MOST_ENDPOINTS
-from tests.api.conftest import Api, a_tenant, serve
+from tests.api.conftest import Api, a_tenant
 from tests.support.engine import Engine, until
 from tests.support.hooks import receiving
+from tests.support.web import serve
 
 URL = "https://hooks.example.com/clarion"
 

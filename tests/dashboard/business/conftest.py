@@ -17,9 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.domain.roles import Role
 from server.models import User
 from server.services import passwords
-from tests.api.conftest import a_tenant, clarion, serve, simulator
+from tests.api.conftest import a_tenant, clarion, simulator
 from tests.support.builders import Tenant
 from tests.support.engine import Engine
+from tests.support.web import serve
 
 __all__ = ["clarion", "simulator"]
 

@@ -8,10 +8,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.services.webhook_endpoints import MOST_ENDPOINTS
-from tests.api.conftest import a_tenant, serve
+from tests.api.conftest import a_tenant
 from tests.dashboard.business.conftest import OWNER, Acme, Browser
 from tests.support.engine import Engine, until
 from tests.support.hooks import receiving
+from tests.support.web import serve
 
 URL = "https://hooks.example.com/clarion"
 PAGES = "/settings/webhooks"
