@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.database import async_engine
 from server.embedded import EmbeddedServers
-from tests.support.databases import fresh_database, make_template
+from tests.support.databases import fresh_database, make_template, servers_folder
 
 
 class Servers(NamedTuple):
@@ -20,9 +20,9 @@ class Servers(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers() -> Iterator[Servers]:
     """Embedded PostgreSQL and Valkey in a folder of this session."""
-    with EmbeddedServers(tmp_path_factory.mktemp("servers")) as found:
+    with servers_folder() as folder, EmbeddedServers(folder) as found:
         assert found.database_url
         assert found.redis_url
         make_template(found.database_url)

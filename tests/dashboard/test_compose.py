@@ -5,8 +5,8 @@ import re
 from typing import Any
 
 from tests.api.conftest import DANA, Api, an_order
-from tests.dashboard.conftest import Browser, Page
 from tests.support.books import assert_counters_equal_rows
+from tests.support.browser import Browser, Page
 from tests.support.simulator import Simulator
 
 LIST = b"""phone,first_name,order_id,city

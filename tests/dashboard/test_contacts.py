@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.api.conftest import Api
-from tests.dashboard.conftest import Browser, Page
+from tests.support.browser import Browser, Page
 
 DANA = "+972501234567"
 

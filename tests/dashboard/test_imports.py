@@ -3,7 +3,7 @@
 import re
 
 from tests.api.conftest import Api
-from tests.dashboard.conftest import Browser, Page
+from tests.support.browser import Browser, Page
 from tests.support.engine import until
 
 LIST = (

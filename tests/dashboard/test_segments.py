@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from tests.api.conftest import Api
-from tests.dashboard.conftest import Browser
+from tests.support.browser import Browser
 
 PEOPLE = [
     {"phone": "+972500000001", "tags": ["vip", "north"], "city": "Haifa"},

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.models import Template
 from tests.api.conftest import Api, an_order
-from tests.dashboard.conftest import Browser
+from tests.support.browser import Browser
 from tests.support.builders import WABA_ID
 
 SALE = [

@@ -9,7 +9,8 @@ from server.domain.roles import Role
 from server.domain.scopes import KeyScope
 from server.services import accounts
 from tests.api.conftest import Api, an_order, people
-from tests.dashboard.business.conftest import OWNER, Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import OWNER, Browser
 
 
 @pytest.fixture

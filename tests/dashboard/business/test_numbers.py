@@ -5,7 +5,8 @@ import re
 from sqlalchemy import text
 
 from server.domain.roles import Role
-from tests.dashboard.business.conftest import Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import Browser
 from tests.support.builders import PHONE_NUMBER_ID, VAULT, WABA_ID
 from tests.support.engine import until
 from tests.support.simulator import Simulator

@@ -9,7 +9,8 @@ from sqlalchemy import text
 from server.services import businesses
 from server.tenancy import BusinessEngine
 from tests.api.conftest import Api
-from tests.dashboard.business.conftest import OWNER, Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import OWNER, Browser
 
 CHOSEN = {
     "name": "Acme Ltd",

@@ -6,7 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.roles import Role
 from server.services import accounts
-from tests.dashboard.business.conftest import OWNER, PASSWORD, Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import OWNER, PASSWORD, Browser
 
 _AUDIT = text("SELECT who, act, address FROM audit_entries ORDER BY id")
 
@@ -59,7 +60,7 @@ def test_a_password_is_tried_a_few_times_a_minute(acme: Acme, stranger: Browser)
 async def test_an_owner_of_another_business_has_no_say_here(acme: Acme, engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await accounts.create_business(connection, "Other", "owner@other.example", PASSWORD)
-    other = Browser(acme.address)
+    other = Browser(acme.address, follows=False)
     assert other.sign_in("owner@other.example").status == 303
     assert "owner@acme.example" not in other.get("/settings/team").text
 

@@ -7,7 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.roles import Role
 from server.services import accounts
-from tests.dashboard.business.conftest import OWNER, PASSWORD, Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import OWNER, PASSWORD, Browser
 
 NEW = {"name": "Dana", "password": "a long password"}
 

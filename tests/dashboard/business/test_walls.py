@@ -16,7 +16,8 @@ from server.config import Settings
 from server.dashboard.app import Pages
 from server.domain.roles import Role
 from server.services import accounts
-from tests.dashboard.business.conftest import PASSWORD, Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import PASSWORD, Browser
 from tests.support.builders import a_broadcast
 
 # Whoever is not signed in may use these; and everybody who is, those that are their own.
@@ -122,7 +123,7 @@ async def test_an_editor_and_an_approver_manage_nothing(acme: Acme, ids: dict[st
 async def test_the_ids_of_another_business_lead_nowhere(acme: Acme, engine: AsyncEngine, ids: dict[str, str]) -> None:
     async with engine.begin() as connection:
         await accounts.create_business(connection, "Other", "owner@other.example", PASSWORD)
-    other = Browser(acme.address)
+    other = Browser(acme.address, follows=False)
     other.sign_in("owner@other.example")
     before = await acme.rows(text("SELECT users::text FROM users WHERE business_id = 1"))
     for path in (path for path in POSTS if "{" in path and path not in LOOKS):

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.services.webhook_endpoints import MOST_ENDPOINTS
 from tests.api.conftest import a_tenant
-from tests.dashboard.business.conftest import OWNER, Acme, Browser
+from tests.dashboard.business.conftest import Acme
+from tests.support.browser import OWNER, Browser
 from tests.support.engine import Engine, until
 from tests.support.hooks import receiving
 from tests.support.web import serve
@@ -97,7 +98,7 @@ async def test_a_test_is_watched_and_delivered_once_more(clarion: Engine, engine
     await a_tenant(engine, "Acme")
     clarion.start("steward")
     with receiving() as hooks, serve(clarion, tmp_path) as address:
-        browser = Browser(address)
+        browser = Browser(address, follows=False)
         browser.sign_in(OWNER)
         hooks.answers["/acme"] = [500]
         secret = secret_on(browser.post(PAGES, {**NEW, "url": hooks.url("/acme")}).text)
