@@ -11,7 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +78,9 @@ def main() -> int:
     parser.add_argument("--osv-url", default=OSV)
     parser.add_argument("--most-seconds", type=float, default=MOST_SECONDS)
     chosen = parser.parse_args()
-    audits = {"Python": lambda: python_packages(chosen.locks, chosen.osv_url, chosen.most_seconds)}
+    audits: dict[str, Callable[[], list[str]]] = {
+        "Python": lambda: python_packages(chosen.locks, chosen.osv_url, chosen.most_seconds)
+    }
     if shutil.which("npm"):
         audits["front-end"] = lambda: front_end_packages(ROOT / "frontend", chosen.most_seconds)
     is_clean = True
