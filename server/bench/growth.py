@@ -44,7 +44,7 @@ SENT_PER_SECOND: Final = 80  # what WhatsApp gives a number
 READS_PER_SECOND: Final = 100
 SECONDS: Final = 10.0
 # Rows with their indexes, and what PostgreSQL keeps beside them: its log (2 GB, and some more under such a load).
-BYTES_EACH: Final = 1_200
+BYTES_EACH: Final = 800
 BYTES_BESIDE: Final = 4_000_000_000
 
 
