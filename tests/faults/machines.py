@@ -86,7 +86,8 @@ class Machines:
         added = [self._start(next(self._names)) for _ in range(count)]
         self.alive += added
         for machine in added:
-            until(partial(self.balancer.sends_to, machine.address), what=f"{machine.name} to be ready")
+            is_ready = partial(self.balancer.sends_to, machine.address)
+            until(is_ready, seconds=PATIENCE_SECONDS, what=f"{machine.name} to be ready")
         self.most_machines = max(self.most_machines, len(self.alive))
         return added
 

@@ -28,9 +28,9 @@ def test_machines_come_and_go_by_chance(tmp_path: Path) -> None:
     seed = int(os.environ.get("SOAK_SEED") or random.SystemRandom().randrange(1_000_000))
     dice, done = random.Random(seed), Counter[str]()
     with Simulator.start(rate=0, no_pair_limit=True) as simulator, Machines(tmp_path, simulator) as machines:
-        machines.add(count=2)
-        goes_on = Experiment(machines, people_each=PEOPLE // BUSINESSES, businesses=BUSINESSES, rate=RATE)
         try:
+            machines.add(count=2)
+            goes_on = Experiment(machines, people_each=PEOPLE // BUSINESSES, businesses=BUSINESSES, rate=RATE)
             for number in range(ACTS):
                 if goes_on.until_share((number + 1) / (ACTS + 1)):
                     done[goes_on.act(dice, MACHINES)] += 1

@@ -12,7 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 LOOK_EVERY_SECONDS = 0.2
-ANSWER_SECONDS = 2.0
+ANSWER_SECONDS = 5.0
 PIECE = 65_536
 
 
