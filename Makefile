@@ -56,11 +56,12 @@ messages: dev ## Bring the dashboard's translations up to date with its texts
 test: dev browser ## Run all tests: real PostgreSQL, real Valkey, real workers
 	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
 
-lint: dev ## Check format, types, layers and dependencies
+lint: dev ## Check format, types, layers, and dependencies for known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/audit.py
 
 fmt: dev ## Format the code
 	$(BIN)/ruff format .

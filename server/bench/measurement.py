@@ -17,6 +17,16 @@ class Measurement:
     ceiling: float | None = None
     remark: str = ""
 
+    @property
+    def ratio(self) -> float | None:
+        """How much of its ceiling is reached; None where it has none."""
+        return self.rate / self.ceiling if self.ceiling else None
+
+
+def figure(value: float) -> str:
+    """A number for people: as many digits as a measurement has."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
 
 def peak_megabytes() -> float:
     """The most memory that this process ever had, in MB of 1,048,576 bytes."""

@@ -5,20 +5,15 @@ was due. The ceiling is the same loop against a route that asks nothing of the d
 """
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
-import psycopg
 import uvloop
 from pyreqwest.client import ClientBuilder
 
 from server.bench.bare import sink_process
 from server.bench.measurement import Measurement
+from server.bench.runs import running
 from server.bench.web import web_process
 from server.bench.workshop import Workshop
 from server.database import async_engine
@@ -28,55 +23,43 @@ READS_PER_SECOND: Final = 200
 SENT_PER_SECOND: Final = 1_000  # what WhatsApp gives a number at most
 SECONDS: Final = 10
 CONNECTIONS: Final = 16
-_RUN: Final = """
-import sys
-from server.jobs.broadcast_job import process_broadcast_job
-process_broadcast_job(int(sys.argv[1]))
-"""
+
+
+class Waits(NamedTuple):
+    """How long answers took at an even pace, in milliseconds: half of them, and all but one in a hundred."""
+
+    half: float
+    p99: float
 
 
 def run(shop: Workshop, *, people: int, seconds: float = SECONDS) -> list[Measurement]:
     """`GET /broadcasts/{id}`: answers a second, and their p99 at an even pace. people: recipients in the table."""
     shop.broadcast(people, status="settling")
-    key = asyncio.run(_key(shop))
-    with sink_process() as sink, web_process() as address, _sending(shop, sink, seconds) as broadcast_id:
+    key = asyncio.run(api_key(shop))
+    broadcast_id = shop.broadcast(round(SENT_PER_SECOND * (seconds + 10)), rate=SENT_PER_SECOND)
+    with sink_process() as sink, web_process() as address, running(shop, broadcast_id, sink):
         url = f"{address}/api/whatsapp/broadcasts/{broadcast_id}"
-        uvloop.run(_ask(url, key, 0.5))  # the first requests make connections and import what they need
-        waits = sorted(uvloop.run(_ask(url, key, seconds * 0.6, READS_PER_SECOND)))
+        waits = even_paced(url, key, seconds * 0.6, READS_PER_SECOND)
         most = len(uvloop.run(_ask(url, key, seconds * 0.2))) / (seconds * 0.2)
         bare = len(uvloop.run(_ask(f"{address}/healthz", key, seconds * 0.2))) / (seconds * 0.2)
-    half, p99 = (1000 * waits[int(len(waits) * share)] for share in (0.5, 0.99))
     remark = (
         f"{people:,} recipients in the table, {SENT_PER_SECOND:,}/s being sent; "
-        f"at {READS_PER_SECOND}/s half take {half:.1f} ms, p99 {p99:.1f} ms"
+        f"at {READS_PER_SECOND}/s half take {waits.half:.1f} ms, p99 {waits.p99:.1f} ms"
     )
     return [Measurement("read a broadcast", most, "answers/s", bare, remark)]
 
 
-async def _key(shop: Workshop) -> str:
+async def api_key(shop: Workshop) -> str:
+    """A key that may look at the business's broadcasts."""
     async with async_engine(shop.database_url) as engine, engine.begin() as connection:
         return await accounts.create_api_key(connection, shop.business_id, "bench")
 
 
-@contextmanager
-def _sending(shop: Workshop, sink: str, seconds: float) -> Iterator[int]:
-    """A broadcast that is sent for as long as the block lasts."""
-    broadcast_id = shop.broadcast(round(SENT_PER_SECOND * (seconds + 10)))
-    with psycopg.connect(shop.database_url, autocommit=True) as connection:
-        connection.execute(
-            "UPDATE whatsapp_broadcasts SET rate_limit = %s WHERE id = %s", (SENT_PER_SECOND, broadcast_id)
-        )
-    process = subprocess.Popen(  # noqa: S603 - our own code
-        [sys.executable, "-c", _RUN, str(broadcast_id)],
-        env={**os.environ, "CLARION_GRAPH_API_URL": sink, "CLARION_LOG_FORMAT": "json"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield broadcast_id
-    finally:
-        process.terminate()
-        process.wait()
+def even_paced(url: str, key: str, seconds: float, rate: float) -> Waits:
+    """How long answers take to so many requests a second."""
+    uvloop.run(_ask(url, key, 0.5))  # the first requests make connections and import what they need
+    waits = sorted(uvloop.run(_ask(url, key, seconds, rate)))
+    return Waits(*(1000 * waits[int(len(waits) * share)] for share in (0.5, 0.99)))
 
 
 async def _ask(url: str, key: str, seconds: float, rate: float | None = None) -> list[float]:

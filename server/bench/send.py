@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import uvloop
@@ -62,9 +63,8 @@ def _measured(pairs: list[tuple[float, float]], people: int) -> Measurement:
     return Measurement("send", ratio * ceiling, "messages/s", ceiling, f"{people:,} people, rounds {spread}")
 
 
-def memory(shop: Workshop, *, audiences: tuple[int, ...]) -> list[Measurement]:
+def memory(shop: Workshop, *, audiences: tuple[int, ...]) -> Iterator[Measurement]:
     """Peak memory of a worker's job by audience, each in a process of its own."""
-    measured = []
     with sink_process() as url:
         for people in audiences:
             broadcast_id = shop.broadcast(people)
@@ -76,5 +76,4 @@ def memory(shop: Workshop, *, audiences: tuple[int, ...]) -> list[Measurement]:
                 check=True,
             )
             megabytes = float(done.stdout.split()[-1])
-            measured.append(Measurement("memory of a run", megabytes, "MB", None, f"{people:,} people"))
-    return measured
+            yield Measurement("memory of a run", megabytes, "MB", None, f"{people:,} people")

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import psycopg
@@ -36,12 +36,12 @@ _COUNTED: Final = """
 Signed = tuple[bytes, str]
 
 
-def run(shop: Workshop, *, people: int) -> list[Measurement]:
+def run(shop: Workshop, *, people: int) -> Iterator[Measurement]:
     """Statuses a second in full batches until they are applied; POSTs of one status a second, with their p99."""
     with web_process() as address:
         url = f"{address}/webhooks/whatsapp"
-        together = _of_batches(shop, url, people)
-        return [together, _of_single_ones(shop, url, people)]
+        yield _of_batches(shop, url, people)
+        yield _of_single_ones(shop, url, people)
 
 
 def _of_batches(shop: Workshop, url: str, people: int) -> Measurement:

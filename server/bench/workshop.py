@@ -64,16 +64,17 @@ class Workshop:
             await connection.execute(insert(Template).values(template))
             return business_id
 
-    def broadcast(self, people: int, *, status: str = "queued") -> int:
-        """A broadcast to so many people, ready to run. Returns its id."""
-        return asyncio.run(self._make_broadcast(people, status))
+    def broadcast(self, people: int, *, status: str = "queued", rate: int | None = None) -> int:
+        """A broadcast to so many people, ready to run. Returns its id. rate: messages a second; None: no limit."""
+        return asyncio.run(self._make_broadcast(people, status, rate))
 
-    async def _make_broadcast(self, people: int, status: str) -> int:
+    async def _make_broadcast(self, people: int, status: str, rate: int | None) -> int:
         values = {
             "business_id": self.business_id,
             "name": "A benchmark",
             "message": MESSAGE,
             "status": status,
+            "rate_limit": rate,
             "total_recipients": people,
         }
         async with async_engine(self.database_url) as engine, engine.begin() as connection:

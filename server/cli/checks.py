@@ -1,10 +1,10 @@
-"""`clarion verify`, `doctor`, `bench`: is it right, is it well, is it fast."""
+"""`clarion verify`, `doctor`: is it right, is it well."""
 
 import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -156,17 +156,3 @@ async def _ask_whatsapp(sender: "Sender") -> str:
     async with WhatsAppClient(configuration.graph_api_url, configuration.graph_api_version) as client:
         node = await client.phone_number(sender.phone_number_id, sender.token)
     return f"status {node.status or 'unknown'}, quality {node.quality_rating or 'unknown'}"
-
-
-def bench(
-    small: Annotated[bool, typer.Option("--small", help="Once, small: does each benchmark still run?")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure the hot paths, each as a ratio to its ceiling in the same run."""
-    from server.bench.all import run_all
-
-    measured: list[dict[str, Any]] = [asdict(measurement) for measurement in run_all(small=small)]
-    for item in measured:
-        item["ratio"] = f"{item['rate'] / item['ceiling']:.2f}" if item["ceiling"] else ""
-        item["rate"], item["ceiling"] = f"{item['rate']:,.0f}", f"{item['ceiling']:,.0f}" if item["ceiling"] else ""
-    answer_list(measured, ("what", "rate", "unit", "ceiling", "ratio", "remark"), as_json=as_json)

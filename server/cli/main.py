@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from server.cli import (
+    bench,
     broadcasts,
     business,
     checks,
@@ -53,7 +54,7 @@ app.add_typer(webhooks.group, name="webhooks")
 app.command()(checks.verify)
 app.command("receipt-key")(truth.receipt_key)
 app.command()(checks.doctor)
-app.command()(checks.bench)
+app.command()(bench.bench)
 app.command("drill")(drill.drill)
 
 

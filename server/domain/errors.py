@@ -98,6 +98,10 @@ class DatabaseAway(Unreachable):
     """PostgreSQL does not answer."""
 
 
+class SchemaIsNewer(Unreachable):
+    """A newer Clarion has migrated the database; this one does not know what it made of it."""
+
+
 class QueueAway(Unreachable):
     """Valkey or Redis does not answer."""
 

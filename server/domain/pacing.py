@@ -17,8 +17,12 @@ MARGIN_SECONDS = 0.002
 CLOCKS_SECONDS = 0.001
 LATENESS_SHARE = 0.004
 LATENESS_ALLOWANCE_SECONDS = 0.5
-# Answers that usually come so soon are waited for altogether: it costs this share of a second, and no window is broken.
+# Where answers come so soon they are waited for altogether: it costs this share of a second, and no window is broken.
 NEAR_SECONDS = 0.006
+# Who answered so soon once among so many seconds' worth of messages is near: what takes longer is held up by a busy
+# machine, and not by the distance. Of a receiver that is not known yet the first answers are waited for as well.
+NEAR_FOR_SECONDS = 5
+FIRST_ANSWERS = 20
 # A stall is caught up with at this speed rather than in one burst; the slots still hold every window.
 CATCH_UP = 1.1
 # Timers of an event loop are this coarse; what a late one held up may leave at once.
@@ -63,6 +67,8 @@ class Pacer:
         self._allowance = LATENESS_ALLOWANCE_SECONDS
         self._allowance_at: float | None = None
         self._usual_latency: float | None = None
+        self._was_near = False
+        self._far_answers = 0  # in a row
         self._lowered_at = float("-inf")
         self._raised_at = float("-inf")
         self._resume_at = float("-inf")
@@ -128,7 +134,7 @@ class Pacer:
         usual = latency if self._usual_latency is None else self._usual_latency
         # Follows a fall at once and a rise slowly: near the lower edge of what answers usually take.
         self._usual_latency = latency if latency < usual else usual + 0.02 * (latency - usual)
-        if usual <= NEAR_SECONDS:
+        if self._is_near(latency):
             # A receiver so near costs next to nothing by being waited for: then no stall of anybody's can matter.
             slot.free_at = max(slot.free_at, now + self._window + CLOCKS_SECONDS)
             return
@@ -137,6 +143,14 @@ class Pacer:
         if late > 0:
             self._allowance -= late / self._slots
             slot.free_at += late
+
+    def _is_near(self, latency: float) -> bool:
+        if latency <= NEAR_SECONDS:
+            self._was_near, self._far_answers = True, 0
+            return True
+        self._far_answers += 1
+        patience = NEAR_FOR_SECONDS * self._slots if self._was_near else min(FIRST_ANSWERS, self._slots)
+        return self._far_answers <= patience
 
     def pause(self, now: float, seconds: float) -> None:
         """Let nothing leave for so many seconds."""

@@ -84,6 +84,21 @@ def test_a_stall_of_the_receiver_is_not_followed_by_a_full_window() -> None:
     assert most_in_one_second([answered for _, answered in sent]) <= 80
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    rate=st.integers(20, 300),
+    waits=st.lists(st.tuples(st.floats(0.007, 0.08), st.floats(0.0, 1.0)), min_size=14, max_size=50),
+)
+def test_a_near_receiver_on_a_busy_machine_has_no_window_above_the_rate(
+    rate: int, waits: list[tuple[float, float]]
+) -> None:
+    """Hardly an answer comes soon, and each message is counted anywhere between its leaving and its answer."""
+    latencies = (0.004 if number % 14 == 0 else waits[number % len(waits)][0] for number in range(10**9))
+    sent = send_for(Pacer(rate), 4.0, latencies)
+    counted = [left + (answered - left) * waits[number % len(waits)][1] for number, (left, answered) in enumerate(sent)]
+    assert most_in_one_second(counted) <= rate
+
+
 @pytest.mark.parametrize("rate", [1, 7, 80, 250, 1000])
 @pytest.mark.parametrize("latency_seconds", [0.002, 0.3])
 def test_the_long_run_rate_is_within_one_per_cent(rate: int, latency_seconds: float) -> None:

@@ -228,17 +228,11 @@ async def test_no_second_at_the_receiver_holds_more_than_the_rate(
     engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
 ) -> None:
     tenant = await a_business(engine, rate=80)
+    broadcast = await a_broadcast(engine, recipients=400, tenant=tenant)
     clarion.start("worker")
-    fullest = []
-    for _ in range(3):  # a receiver that got no processor for a moment reads two seconds' worth in one
-        simulator.reset()
-        broadcast = await a_broadcast(engine, recipients=400, tenant=tenant)
-        hint(redis_url, broadcast.id)
-        clarion.until_ended(broadcast.id)
-        fullest.append(simulator.windows()["most_in_one_second"])
-        if fullest[-1] <= 80:
-            break
-    assert min(fullest) <= 80, fullest
+    hint(redis_url, broadcast.id)
+    clarion.until_ended(broadcast.id)
+    assert simulator.windows()["most_in_one_second"] <= 80
 
 
 async def test_a_runner_that_wakes_up_after_its_lease_ran_out_writes_and_sends_nothing_more(

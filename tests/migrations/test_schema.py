@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from server.database import sync_engine
+from server.domain.errors import SchemaIsNewer
 from server.migrations import downgrade, upgrade
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import Base
@@ -142,3 +143,11 @@ def test_a_database_at_work_comes_from_the_revision_before_with_all_that_is_unde
     assert all(person["at"] for person in people if person["status"] == "queued")
     downgrade(empty_database_url, "0016")
     assert upgrade(empty_database_url)
+
+
+def test_a_database_that_a_newer_version_has_migrated_is_left_alone_and_says_so(database_url: str) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(SchemaIsNewer, match="to 9999; this one knows it up to"):
+            upgrade(database_url)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
