@@ -96,6 +96,7 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
         default_country=wanted.default_country,
         rate_limit=wanted.rate_limit,
         scheduled_at=wanted.scheduled_at,
+        by_local_time=wanted.by_local_time,
         canary=wanted.bounds(),
         spread_over_days=wanted.spread_over_days,
         audience=None if wanted.audience is None else wanted.audience.audience(),

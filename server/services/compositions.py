@@ -20,6 +20,7 @@ from server.domain.audience import parse
 from server.domain.canary import Bounds
 from server.domain.contacts import NAME, PHONE
 from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
+from server.domain.local_time import refuse_odd, wall_of
 from server.domain.messages import columns_of
 from server.domain.states import BroadcastStatus
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
@@ -32,11 +33,14 @@ from server.services.snapshots import Person, Place
 _CHANGEABLE: Final = frozenset(
     (
         "name", "channel_id", "message", "default_country", "rate_limit", "canary", "spread_over_days", "audience",
-        "scheduled_at",
+        "scheduled_at", "by_local_time",
     )
 )  # fmt: skip
 # What a person looks at before they press the button: if it is another by then, they look again.
-_SEEN: Final = ("name", "channel_id", "message", "audience", "rate_limit", "canary", "spread_over_days", "scheduled_at")
+_SEEN: Final = (
+    "name", "channel_id", "message", "audience", "rate_limit", "canary", "spread_over_days", "scheduled_at",
+    "by_local_time", "local_time",
+)  # fmt: skip
 _COUNTED: Final = ("total_recipients", "processed_count", "rejected_count")
 _SAMPLE_ROWS: Final = 20
 _NO_BODY: Final = idempotency.body_hash(b"")
@@ -141,7 +145,12 @@ async def change(connection: AsyncConnection, business_id: int, broadcast_id: in
         await drafts.refuse_unusable(connection, business_id, channel_id, values.get("message", draft.message))
         values["channel_id"] = channel_id
     if "scheduled_at" in values:
-        schedules.refuse_past(values["scheduled_at"])
+        at = values["scheduled_at"]
+        schedules.refuse_past(at)
+        values["local_time"] = None if at is None else wall_of(at)
+        spread_over_days = values.get("spread_over_days", draft.spread_over_days)
+        by_local_time = values.setdefault("by_local_time", False)
+        refuse_odd(by_local_time=by_local_time, has_schedule=at is not None, spread_over_days=spread_over_days)
     if values.get("rate_limit") is not None:
         await _refuse_too_fast(connection, int(values.get("channel_id", draft.channel_id)), values["rate_limit"])
     if values:

@@ -21,6 +21,7 @@ def a_broadcast(total: int = 100, **fields: Any) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys([f"{name}_count" for name in (*PARTS, "delivered", "read", "rejected")], 0)
     row |= {"id": 7, "name": "Spring sale", "status": "running", "pause_reason": None, "status_detail": None}
     row |= {"resume_at": None, "scheduled_at": None, "started_at": None, "completed_at": None, "rejected": []}
+    row |= {"local_time": None}
     row |= {"created_at": "2026-11-25T08:59:00.000000Z", "eta": "2026-11-25T09:00:01.000000Z"}
     row |= {"total_recipients": total, "cancel_requested": False, "rate_limit": None, "limited_by": "your_rate"}
     row |= {"current_rate": 80.0, **fields}
