@@ -21,6 +21,7 @@ from server.domain.quiet_hours import QUIET, Hours, Timetable, jump, timetable, 
 LOCAL: Final = "local time"
 # Where the day begins first; nobody can be sent to before it is their time there.
 EASTERNMOST: Final = timezone(timedelta(hours=14))
+WESTERNMOST: Final = timezone(timedelta(hours=-12))
 _NEEDS_SCHEDULE: Final = (
     "By each person's local time needs to know which time: give scheduled_at, such as 2026-12-01T10:00:00+02:00."
 )
@@ -100,6 +101,11 @@ def last_leaves_at(people_at: Mapping[datetime, int], now: datetime, seconds_eac
         count += people_at[at]
         found = max(found, max(at, now) + timedelta(seconds=seconds_each * count))
     return found
+
+
+def is_over(wall: datetime, now: datetime) -> bool:
+    """Whether it has been that time everywhere on earth."""
+    return wall.replace(tzinfo=WESTERNMOST) <= now
 
 
 def wall_of(written: datetime) -> datetime:

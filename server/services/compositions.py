@@ -8,7 +8,6 @@ draft any more, so that what was started is what was seen.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -146,10 +145,10 @@ async def change(connection: AsyncConnection, business_id: int, broadcast_id: in
         values["channel_id"] = channel_id
     if "scheduled_at" in values:
         at = values["scheduled_at"]
-        schedules.refuse_past(at)
         values["local_time"] = None if at is None else wall_of(at)
         spread_over_days = values.get("spread_over_days", draft.spread_over_days)
         by_local_time = values.setdefault("by_local_time", False)
+        schedules.refuse_past(at, values["local_time"] if by_local_time else None)
         refuse_odd(by_local_time=by_local_time, has_schedule=at is not None, spread_over_days=spread_over_days)
     if values.get("rate_limit") is not None:
         await _refuse_too_fast(connection, int(values.get("channel_id", draft.channel_id)), values["rate_limit"])
@@ -212,7 +211,8 @@ async def refuse_unseen(connection: AsyncConnection, business_id: int, broadcast
 
 def is_late(draft: DraftRow[Any]) -> bool:
     """Whether the time that somebody chose for it has passed while it was a draft: it must not start by surprise."""
-    return draft.scheduled_at is not None and draft.scheduled_at <= datetime.now(UTC)
+    local_time = draft.local_time if draft.by_local_time else None
+    return draft.scheduled_at is not None and schedules.is_past(draft.scheduled_at, local_time)
 
 
 def mark(draft: DraftRow[Any]) -> str:

@@ -92,6 +92,14 @@ async def of_people(connection: AsyncConnection, broadcast: Any, local: LocalTim
         return {}
 
 
+async def people_at(connection: AsyncConnection, broadcast_id: int) -> dict[datetime, int]:
+    """When how many of a broadcast may be sent to; empty where it does not go by local time. Cost: as `of_people`."""
+    row = (await connection.execute(_ROW, {"broadcast_id": broadcast_id})).one()
+    if not row.by_local_time:
+        return {}
+    return await of_people(connection, row, LocalTime(row.local_time, row.time_zone))
+
+
 async def arrange(connection: AsyncConnection, broadcast_id: int) -> datetime | None:
     """Work out when the first and the last may be sent to, and keep it. The caller holds the broadcast.
 

@@ -8,7 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
-from server.domain.local_time import in_words, refuse_odd, wall_of
+from server.domain.local_time import in_words, is_over, refuse_odd, wall_of
 from server.domain.states import Act, Actor, BroadcastStatus, Move
 from server.services import broadcasts, local_times
 from server.services.events import add_act
@@ -61,19 +61,17 @@ async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping
 def _values(row: Row[Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
     """What its row is to say. Raises `BadInput`."""
     at: datetime | None = wanted.get("scheduled_at", row.scheduled_at)
-    if "scheduled_at" in wanted:
-        refuse_past(at)
-        local_time = None if at is None else wall_of(at)
-    else:
-        local_time = row.local_time
+    local_time = row.local_time if "scheduled_at" not in wanted or at is None else wall_of(at)
     by_local_time = bool(wanted.get("by_local_time", row.by_local_time and at is not None))
+    if "scheduled_at" in wanted or by_local_time != row.by_local_time:
+        refuse_past(at, local_time if by_local_time else None)
     refuse_odd(
         by_local_time=by_local_time,
         # One that is older than local time does not know any more what was written.
         has_schedule=at is not None and local_time is not None,
         spread_over_days=row.spread_over_days,
     )
-    return {"scheduled_at": at, "by_local_time": by_local_time, "local_time": local_time}
+    return {"scheduled_at": at, "by_local_time": by_local_time, "local_time": None if at is None else local_time}
 
 
 def _said(scheduled_at: datetime | None, local_time: datetime | None, *, by_local_time: bool) -> tuple[Any, ...]:
@@ -81,9 +79,15 @@ def _said(scheduled_at: datetime | None, local_time: datetime | None, *, by_loca
     return scheduled_at, by_local_time, local_time if by_local_time else None
 
 
-def refuse_past(at: datetime | None) -> None:
+def is_past(at: datetime, local_time: datetime | None) -> bool:
+    """Whether a start would have been. local_time: of each person, which has passed when it has everywhere."""
+    now = datetime.now(UTC)
+    return at <= now if local_time is None else is_over(local_time, now)
+
+
+def refuse_past(at: datetime | None, local_time: datetime | None = None) -> None:
     """Raises `BadInput` for a start that would have been."""
-    if at is not None and at <= datetime.now(UTC):
+    if at is not None and is_past(at, local_time):
         raise BadInput("The schedule lies in the past.", pointer="/scheduled_at")
 
 
