@@ -200,6 +200,8 @@ OF_MOVES: Final[Mapping[str, str]] = {
     Act.RATE.name.lower(): N_("The rate was changed"),
     Act.SCHEDULE_ANEW.name.lower(): N_("The schedule was changed"),
     Act.GO_BY_LOCAL_TIME.name.lower(): N_("By each person's local time"),
+    Act.GO_TO_OTHERS.name.lower(): N_("The audience was changed"),
+    Act.LOOK_BEFORE_START.name.lower(): N_("What there was to know before the start"),
     Act.ASK_APPROVAL.name.lower(): N_("A second person was asked"),
     Act.APPROVE.name.lower(): N_("Approved"),
     Act.DECLINE.name.lower(): N_("Declined"),

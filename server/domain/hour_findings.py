@@ -34,11 +34,11 @@ def of_local_times(wall: datetime, people_at: Mapping[datetime, int], now: datet
     if ahead:
         first, last = _utc(min(ahead)), _utc(max(ahead))
         until = f"at {first}" if first == last else f"to the first at {first} and to the last at {last}"
-        detail = f"It goes to everybody at {in_words(wall)} by their own clock: {until}."
+        who = "everybody else" if passed_count else "everybody"
+        detail = f"It goes to {who} at {in_words(wall)} by their own clock: {until}."
         yield Finding(Level.INFO, Code.LOCAL_TIMES, detail)
     if passed_count:
-        is_everybody = not ahead
-        who = "everybody" if is_everybody else _people(passed_count)
+        who = _people(passed_count) if ahead else "everybody"
         detail = f"For {who} it has been {in_words(wall)} by their own clock already. They get it as soon as it starts."
         yield Finding(Level.WARNING, Code.LOCAL_TIME_PASSED, detail, "/scheduled_at")
 
