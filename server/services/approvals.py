@@ -61,7 +61,7 @@ _MOST: Final = 20
 _NOT_ASKED: Final = "Nobody is asked to approve this broadcast, or no longer."
 # What makes two drafts the same one to whoever approves.
 _SHOWN: Final = (
-    "name", "message", "channel_id", "rate_limit", "canary", "spread_over_days", "by_local_time", "total_recipients",
+    "name", "message", "channel_id", "rate_limit", "canary", "spread_over_days", "total_recipients",
     "newest_recipient_id",
 )  # fmt: skip
 
@@ -219,7 +219,7 @@ async def _draft(connection: AsyncConnection, row: Row[Any]) -> _Draft:
     starts_later = row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC)
     shown = {name: getattr(row, name) for name in _SHOWN}
     shown |= {"audience": audience and audience.as_json(), "scheduled_at": row.scheduled_at and str(row.scheduled_at)}
-    if row.by_local_time:
+    if row.by_local_time:  # of others nothing is said of it, as when those were asked for that knew of none
         shown["local_time"] = str(row.local_time)
     fingerprint = hashlib.sha256(json.dumps(shown, sort_keys=True, default=str).encode()).hexdigest()
     return _Draft(row, people, is_open and starts_later, fingerprint)

@@ -35,6 +35,11 @@ def key(phone: str) -> str:
     return f"CASE WHEN {is_number} THEN CAST(rpad(substr({phone}, 2), 15, '0') AS bigint) ELSE 0 END"
 
 
+def _why(nth: str) -> str:
+    """Why somebody of a range is left alone, in SQL; not from the words themselves: see `_epochs`."""
+    return f"CASE WHEN (%(are_early)s::boolean[])[{nth}] THEN '{LOCAL}' ELSE '{QUIET}' END"
+
+
 CENSUS: Final = """
     /* put_offs.census
        Why:  where nobody of a list is left alone there is nothing to put off; where everybody is, there is nothing to
@@ -66,7 +71,7 @@ PUT_OFF: Final = f"""
          ORDER BY r.id LIMIT %(most)s
     ), put_off AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET next_attempt_at = to_timestamp((%(untils)s::float8[])[l.nth]), error_message = (%(whys)s::text[])[l.nth]
+           SET next_attempt_at = to_timestamp((%(untils)s::float8[])[l.nth]), error_message = {_why("l.nth")}
           FROM looked l, run
          WHERE r.broadcast_id = run.id AND r.id = l.id AND (%(untils)s::float8[])[l.nth] > 0
            AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
@@ -102,7 +107,7 @@ WAITING_IDS: Final = """
 """
 
 _ANEW: Final = f"""
-    SELECT r.id, (%(untils)s::float8[])[w.nth] AS until_epoch, (%(whys)s::text[])[w.nth] AS why
+    SELECT r.id, (%(untils)s::float8[])[w.nth] AS until_epoch, {_why("w.nth")} AS why
       FROM whatsapp_broadcast_recipients r, width_bucket({key("r.phone")}, %(lows)s::bigint[]) AS w (nth)
      WHERE r.broadcast_id = %(broadcast_id)s AND r.id = ANY(%(ids)s::bigint[]) AND r.status = 'queued'
        AND r.error_message = ANY(%(reasons)s::text[]) AND r.next_attempt_at > statement_timestamp()
@@ -265,7 +270,8 @@ def _in_parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 
 def _bound(table: Timetable) -> dict[str, Any]:
-    return {"lows": list(table.lows), "untils": _epochs(table), "whys": list(table.whys)}
+    are_early = [why == LOCAL for why in table.whys]
+    return {"lows": list(table.lows), "untils": _epochs(table), "are_early": are_early}
 
 
 def _epochs(table: Timetable) -> list[float]:
