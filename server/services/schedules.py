@@ -27,13 +27,13 @@ _SET = text("""
 """)
 
 
-async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping[str, Any], *, by: Actor) -> bool:
+async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping[str, Any], *, by: Actor) -> None:
     """Start a broadcast at another time, or by each person's local time, or no longer so.
 
     wanted: `scheduled_at`, with the offset that it was written in (None takes it off its schedule, and it is a draft
     again), and `by_local_time`; what is left out stays. A draft only keeps them, for when it is started.
-    False: nothing is different. Raises `NotFound`; `BadInput` for a time that has passed, and for local time without
-    one; `StateDoesNotAllow` where it has started.
+    Raises `NotFound`; `BadInput` for a time that has passed, and for local time without one; `StateDoesNotAllow` where
+    it has started.
     """
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
@@ -43,7 +43,7 @@ async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping
     values = _values(row, wanted)
     await connection.execute(_SET, {"broadcast_id": broadcast_id, **values})
     if _said(**values) == _said(row.scheduled_at, row.local_time, by_local_time=row.by_local_time):
-        return False  # at most in another offset, which counts for nothing
+        return  # at most in another offset, which counts for nothing
     if row.status == BroadcastStatus.SCHEDULED and values["scheduled_at"] is None:
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.UNSCHEDULE, by=by)
     elif row.status == BroadcastStatus.SCHEDULED:
@@ -55,7 +55,6 @@ async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping
         await local_times.forget(connection, broadcast_id)
         if values["scheduled_at"] is not None:
             await local_times.arrange(connection, broadcast_id)
-    return True
 
 
 def _values(row: Row[Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,12 @@ def test_the_counts_of_a_summary_add_up(counts: list[int], status: BroadcastStat
     assert lines[0].startswith("Broadcast 7, Spring sale")
 
 
+def test_a_schedule_by_local_time_is_told_as_everybody_reads_it() -> None:
+    scheduled = a_broadcast(status="scheduled", local_time="2026-12-01T10:00:00")
+    (first, *_) = description(scheduled, [], NOW)
+    assert first.endswith("scheduled; everybody gets it at 2026-12-01 10:00:00 by their own clock.")
+
+
 def test_reasons_are_grouped_and_none_is_lost() -> None:
     reasons = [Reason("failed", code, f"Reason {code}.", 20 - code) for code in range(1, 15)]
     lines = list(description(a_broadcast(failed_count=99), [*reasons, Reason("unknown", None, "A cut.", 2)], NOW))
