@@ -123,8 +123,10 @@ FINDINGS: Final = (
     ),
 )
 
-# What the services refuse in the same words for everybody.
-REFUSALS: Final = (
+# What the engine says of a stop, and what the services refuse, in the same words for everybody.
+SENTENCES: Final = (
+    N_("It is quiet hours for everybody who is left. It goes on by itself when the first may be sent to."),
+    N_("For nobody who is left the time has come by their own clock. It goes on by itself when it has for the first."),
     N_(
         "A broadcast by each person's local time goes to everybody at that time, and one that is spread over days does "
         "not. Choose one of the two."

@@ -140,17 +140,20 @@ async def start(
         found = await preflight.inspect_for_start(connection, broadcast_id, outside)
         refuse_errors(found)
         await starts.write_down(connection, broadcast_id, found, by=by, status=row.status)
-    starts_at = await local_times.arrange(connection, broadcast_id) or row.scheduled_at
+    starts_at = row.scheduled_at
+    if row.by_local_time:
+        starts_at = await local_times.arrange(connection, broadcast_id)
     if starts_at is not None and starts_at > datetime.now(UTC):
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
-        await local_times.note(connection, broadcast_id, by=by)
+        if row.by_local_time:
+            await local_times.note(connection, broadcast_id, by=by)
         return
     # The broadcast before the gate, as every run locks them.
     await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
-    await local_times.note(connection, broadcast_id, by=by)
     await snapshots.take(connection, broadcast_id)
-    if row.audience is not None:
-        await local_times.arrange(connection, broadcast_id)
+    if row.by_local_time:
+        await local_times.note(connection, broadcast_id, by=by)
+        await local_times.arrange(connection, broadcast_id)  # once more: an audience has its people now
     await BulkGate(row.business_id).count_start(connection, starts_per_minute)
 
 

@@ -103,7 +103,7 @@ async def people_at(connection: AsyncConnection, broadcast_id: int) -> dict[date
 async def arrange(connection: AsyncConnection, broadcast_id: int) -> datetime | None:
     """Work out when the first and the last may be sent to, and keep it. The caller holds the broadcast.
 
-    Returns when it starts; None: it does not go by local time, which costs one look at its row.
+    Returns when it starts; None: it does not go by local time.
     """
     row = (await connection.execute(_ROW, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None or not row.by_local_time:
@@ -125,11 +125,10 @@ async def forget(connection: AsyncConnection, broadcast_id: int) -> None:
 
 
 async def note(connection: AsyncConnection, broadcast_id: int, *, by: Actor) -> None:
-    """Write into the history that it goes by local time, where it does; once it is on its schedule, or started."""
+    """Write into the history by which time a broadcast goes that is on its schedule now, or started."""
     row = (await connection.execute(_ROW, {"broadcast_id": broadcast_id})).one()
-    if row.by_local_time:
-        detail = f"Everybody gets it at {in_words(row.local_time)} by their own clock."
-        await add_act(connection, broadcast_id, Act.GO_BY_LOCAL_TIME, by=by, status=row.status, detail=detail)
+    detail = f"Everybody gets it at {in_words(row.local_time)} by their own clock."
+    await add_act(connection, broadcast_id, Act.GO_BY_LOCAL_TIME, by=by, status=row.status, detail=detail)
 
 
 async def rearrange(engine: Connects, business_id: int) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -77,6 +77,8 @@ from server.tenancy import Connects
 # Whoever starts a broadcast waits for the answer; a provider that takes longer counts as away.
 ASK_SECONDS: Final = 4.0
 LONGEST_REASON: Final = 300
+# So long after its time a schedule starts at the latest while a steward runs, many others of that minute among it.
+STARTS_WITHIN: Final = timedelta(minutes=5)
 
 _BROADCAST = text("""
     /* preflight.broadcast   From the row alone. */
@@ -86,6 +88,7 @@ _BROADCAST = text("""
            CASE WHEN status IN ('draft', 'scheduled') THEN audience END AS audience,
            scheduled_at, coalesce(scheduled_at > clock_timestamp(), false) AS starts_later,
            greatest(scheduled_at, clock_timestamp()) AS starts_at,
+           status = 'scheduled' AS is_scheduled,
            CASE WHEN by_local_time AND status IN ('draft', 'scheduled') THEN local_time END AS local_time,
            (SELECT time_zone FROM businesses o WHERE o.id = business_id) AS time_zone
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
@@ -443,7 +446,9 @@ async def _check_local_times(connection: AsyncConnection, subject: Subject) -> A
     if local is None or subject.recipients <= 0:
         return
     people_at = await local_times.of_people(connection, subject.broadcast, local)
-    for finding in of_local_times(local.wall, people_at, datetime.now(UTC)):
+    # On its schedule it starts when it has just become that time for the first: for them it has not passed.
+    late = STARTS_WITHIN if subject.broadcast.is_scheduled else timedelta()
+    for finding in of_local_times(local.wall, people_at, datetime.now(UTC) - late):
         yield finding
 
 

@@ -202,6 +202,18 @@ async def test_whose_time_has_passed_lets_it_start_at_once_and_the_pre_flight_sa
     assert "For 5 people it has been" in acts["look_before_start"]
 
 
+async def test_who_lets_it_start_by_schedule_is_not_told_to_be_late(engine: AsyncEngine) -> None:
+    broadcast = await a_local_broadcast(engine, 10, status="scheduled", hours=-0.001)
+    only_home = "DELETE FROM whatsapp_broadcast_recipients WHERE phone LIKE '+81%'"
+    async with engine.begin() as connection:
+        await connection.execute(text(only_home))
+        report = await preflight.inspect(connection, broadcast.id, Outside())
+        assert Code.LOCAL_TIME_PASSED not in [finding.code for finding in report.findings]
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET status = 'draft'"))
+        report = await preflight.inspect(connection, broadcast.id, Outside())
+        assert Code.LOCAL_TIME_PASSED in [finding.code for finding in report.findings]
+
+
 async def test_quiet_hours_are_foretold_for_the_time_of_each_person(engine: AsyncEngine) -> None:
     broadcast = await a_local_broadcast(engine, 10, status="draft", hours=5)
     await be_quiet(engine, broadcast.business_id, hours_around(HOME))
