@@ -86,8 +86,10 @@ class RunHours:
             self._looked_through_id = None
             if found.first_until is not None:
                 if not found.is_anybody_awake:
-                    is_early = LOCAL in (why for until, why in zip(table.untils, table.whys, strict=True)
-                                         if until and until.timestamp() == found.first_until)  # fmt: skip
+                    is_early = any(
+                        why == LOCAL and until is not None and until.timestamp() == found.first_until
+                        for until, why in zip(table.untils, table.whys, strict=True)
+                    )
                     return self.everybody_waits(found.first_until - time.time(), is_early=is_early)
                 self._looked_through_id = 0
         if self._looked_through_id is not None:
