@@ -11,6 +11,7 @@ from server.api_models.recipients import RetryRequest
 from server.api_models.reports import Billing, HistoryPage, Preflight
 from server.cursors import page, read_cursor
 from server.domain.errors import ClarionError
+from server.domain.local_time import wall_of
 from server.domain.states import BroadcastStatus
 from server.once import IdempotencyKey
 from server.parameters import Cursor, Id, Limit
@@ -88,7 +89,8 @@ async def _create_once(
 
 
 def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
-    schedules.refuse_past(wanted.scheduled_at)
+    at = wanted.scheduled_at
+    schedules.refuse_past(at, wall_of(at) if at is not None and wanted.by_local_time else None)
     return drafts.NewBroadcast(
         name=wanted.name,
         message=wanted.message(),
@@ -96,6 +98,7 @@ def _new(wanted: BroadcastRequest) -> drafts.NewBroadcast:
         default_country=wanted.default_country,
         rate_limit=wanted.rate_limit,
         scheduled_at=wanted.scheduled_at,
+        by_local_time=wanted.by_local_time,
         canary=wanted.bounds(),
         spread_over_days=wanted.spread_over_days,
         audience=None if wanted.audience is None else wanted.audience.audience(),

@@ -52,6 +52,10 @@ class BroadcastRequest(Strict):
     default_country: Annotated[str | None, AfterValidator(lambda code: code and country(code))] = None
     rate_limit: Annotated[int | None, Field(ge=1, le=1_000_000, description="messages per second")] = None
     scheduled_at: Annotated[AwareDatetime, AfterValidator(within_the_calendar)] | None = None
+    by_local_time: Annotated[
+        bool,
+        Field(description="what scheduled_at reads, without its offset, is when each person gets it by their clock"),
+    ] = False
     canary: Annotated[bool | Canary, Field(description="true for the usual bounds; false for none")] = False
     spread_over_days: Annotated[bool, Field(description="more people than a day allows are meant")] = False
     start: bool = True
@@ -108,6 +112,8 @@ class Broadcast(BaseModel):
                 "limited_by": "your_rate",
                 "created_at": "2026-11-25T09:00:00Z",
                 "scheduled_at": None,
+                "by_local_time": False,
+                "local_time": None,
                 "started_at": "2026-11-25T09:00:01Z",
                 "completed_at": None,
                 "eta": "2026-11-25T09:00:14Z",
@@ -147,6 +153,8 @@ class Broadcast(BaseModel):
     limited_by: Limit | None
     created_at: Instant
     scheduled_at: Instant | None
+    by_local_time: bool
+    local_time: Annotated[str | None, Field(description="what each person's clock shows when they get it")]
     started_at: Instant | None
     completed_at: Instant | None
     eta: Instant | None

@@ -24,6 +24,7 @@ _PAUSES: Final[Mapping[str, str]] = {
     PauseReason.RUNTIME_LIMIT: "its run has reached its time",
     PauseReason.MESSAGING_LIMIT: "the number has reached its messaging limit",
     PauseReason.QUIET_HOURS: "these are quiet hours",
+    PauseReason.LOCAL_TIME: "it waits for the next people's own time",
     PauseReason.RATE_LIMITED: "WhatsApp asks for a slower pace",
     PauseReason.PROVIDER_OUTAGE: "WhatsApp is away",
     PauseReason.CREDENTIALS: "WhatsApp does not take the token or the account",
@@ -185,7 +186,7 @@ def _state(shown: dict[str, Any], now: datetime) -> str:
         case BroadcastStatus.DRAFT:
             state = "a draft; nothing leaves until it is started."
         case BroadcastStatus.SCHEDULED:
-            state = f"scheduled; it starts by itself at {instant(shown['scheduled_at'])}."
+            state = f"scheduled; {_schedule(shown)}."
         case BroadcastStatus.SETTLING:
             state = f"settling. {_settling(shown)}"
         case BroadcastStatus.PAUSED | BroadcastStatus.QUEUED:
@@ -201,6 +202,12 @@ def _state(shown: dict[str, Any], now: datetime) -> str:
         case status:
             state = f"{status}."
     return state + (f" {shown['status_detail']}" if shown["status_detail"] else "")
+
+
+def _schedule(shown: dict[str, Any]) -> str:
+    if shown["local_time"]:
+        return f"everybody gets it at {shown['local_time'].replace('T', ' ')} by their own clock"
+    return f"it starts by itself at {instant(shown['scheduled_at'])}"
 
 
 def _pace_sentence(shown: dict[str, Any], now: datetime) -> str:

@@ -1,7 +1,7 @@
 """What the forms of a broadcast that is written say, as the services take it. Raises `BadInput` at the field."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -89,7 +89,8 @@ def settings_in(form: FormData) -> dict[str, Any]:
     """When it starts, how fast, and how carefully."""
     rate = text_in(form, "rate")
     return {
-        "scheduled_at": _instant_in(form) if text_in(form, "when") == "later" else None,
+        "scheduled_at": _instant_in(form) if text_in(form, "when") in ("later", "local") else None,
+        "by_local_time": text_in(form, "when") == "local",
         "rate_limit": _whole(rate, "/rate_limit") if rate else None,
         "canary": _bounds_in(form) if text_in(form, "canary") else None,
         "spread_over_days": bool(text_in(form, "spread")),
@@ -114,7 +115,16 @@ def _instant_in(form: FormData) -> datetime:
         raise BadInput("Choose a day and a time.", pointer="/scheduled_at") from error
     if not 2000 <= instant.year < 9999:
         raise BadInput("Choose a day of this century.", pointer="/scheduled_at")
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else _as_typed(instant, text_in(form, "local"))
+
+
+def _as_typed(instant: datetime, typed: str) -> datetime:
+    """The same instant in the offset in which it reads as it was typed: by each person's clock that alone counts."""
+    try:
+        offset = datetime.fromisoformat(typed).replace(tzinfo=UTC) - instant
+        return instant.astimezone(timezone(offset))
+    except ValueError:
+        return instant  # nothing was typed, or what no clock on earth is off by
 
 
 def _bounds_in(form: FormData) -> Bounds:

@@ -45,6 +45,11 @@ def time_in(locale: Locale, value: str | datetime | None, *, look: str = "relati
     return Markup('<time datetime="{}" data-look="{}">{} UTC</time>').format(instant.isoformat(), look, text)
 
 
+def wall_in(locale: Locale, value: str | datetime) -> str:
+    """A date and a time that belong to no zone: everybody reads them off their own clock."""
+    return str(format_datetime(instant_of(value), "EEE d MMM y, HH:mm", locale=locale))
+
+
 def day_in(locale: Locale, value: date) -> str:
     """A day without its year."""
     return format_date(value, "EEE d MMM", locale=locale)

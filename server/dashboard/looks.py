@@ -66,6 +66,7 @@ OF_PAUSES: Final[Mapping[str, str]] = {
     PauseReason.RUNTIME_LIMIT: N_("A run has its longest time; the next one goes on by itself."),
     PauseReason.MESSAGING_LIMIT: N_("The number has reached the people WhatsApp lets it write to in 24 hours."),
     PauseReason.QUIET_HOURS: N_("It is night where these people live. It goes on in the morning by itself."),
+    PauseReason.LOCAL_TIME: N_("For the next people the time has not come by their own clock. It goes on by itself."),
     PauseReason.RATE_LIMITED: N_("WhatsApp asks to slow down. It goes on by itself."),
     PauseReason.PROVIDER_OUTAGE: N_("WhatsApp does not answer. It goes on by itself."),
     PauseReason.CREDENTIALS: N_("WhatsApp does not accept the number's access token. Renew it, then resume."),
@@ -122,6 +123,16 @@ FINDINGS: Final = (
     ),
 )
 
+# What the engine says of a stop, and what the services refuse, in the same words for everybody.
+SENTENCES: Final = (
+    N_("It is quiet hours for everybody who is left. It goes on by itself when the first may be sent to."),
+    N_("For nobody who is left the time has come by their own clock. It goes on by itself when it has for the first."),
+    N_(
+        "A broadcast by each person's local time goes to everybody at that time, and one that is spread over days does "
+        "not. Choose one of the two."
+    ),
+)
+
 # Why a row is left out, as `domain/phones.py` says it, and at the field of one phone, where it is a sentence.
 REASONS: Final = (
     N_("duplicate"),
@@ -137,6 +148,8 @@ REASONS: Final = (
     N_("A spreadsheet has rounded this number."),
     N_("it is longer than a megabyte"),
     N_("opted out"),
+    N_("quiet hours"),
+    N_("local time"),
 )
 
 
@@ -188,6 +201,9 @@ OF_MOVES: Final[Mapping[str, str]] = {
     Act.RETRY.name.lower(): N_("Tried again by another broadcast"),
     Act.RATE.name.lower(): N_("The rate was changed"),
     Act.SCHEDULE_ANEW.name.lower(): N_("The schedule was changed"),
+    Act.GO_BY_LOCAL_TIME.name.lower(): N_("By each person's local time"),
+    Act.GO_TO_OTHERS.name.lower(): N_("The audience was changed"),
+    Act.LOOK_BEFORE_START.name.lower(): N_("What there was to know before the start"),
     Act.ASK_APPROVAL.name.lower(): N_("A second person was asked"),
     Act.APPROVE.name.lower(): N_("Approved"),
     Act.DECLINE.name.lower(): N_("Declined"),

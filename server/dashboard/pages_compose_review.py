@@ -17,11 +17,12 @@ from server.dashboard.compose_page import Refusal, show_step
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, SignedIn, allowed_to
 from server.domain.errors import BadInput, ClarionError, NotFound, NotNow, StateDoesNotAllow
+from server.domain.local_time import last_leaves_at
 from server.domain.preflight import Code
 from server.domain.roles import Permission
 from server.domain.states import BroadcastStatus
 from server.parameters import Id
-from server.services import compositions, messaging_limits, preflight
+from server.services import compositions, local_times, messaging_limits, preflight
 from server.services.sessions import Visitor
 from server.services.snapshots import Place
 
@@ -42,15 +43,21 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
             await messaging_limits.remember(connection, visitor.business_id, outside.messaging_limit)
         found = await preflight.inspect(connection, broadcast_id, outside)
         room, plan = await messaging_limits.plan(connection, visitor.business_id, found.recipients)
+        people_at = await local_times.people_at(connection, broadcast_id)
     is_beyond = room is not None and found.recipients > room.left
-    begins = draft.scheduled_at or datetime.now(UTC)
+    now = datetime.now(UTC)
+    begins = draft.scheduled_at or now
+    if people_at:
+        ends_at = last_leaves_at(people_at, now, found.seconds / found.recipients if found.recipients else 0.0)
+    else:
+        ends_at = begins + timedelta(seconds=found.seconds)
     context: dict[str, Any] = {
         "draft": draft,
         "found": found,
         "mark": compositions.mark(draft),
         "is_late": compositions.is_late(draft),
         "room": room,
-        "ends_at": None if is_beyond else begins + timedelta(seconds=found.seconds),
+        "ends_at": None if is_beyond else ends_at,
         "last_day": plan.days[-1].date if is_beyond and plan.days else None,
         "days_count": len(plan.days),
         "left_out": view.left_out(draft),

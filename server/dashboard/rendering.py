@@ -93,6 +93,7 @@ def text_of(request: Request, template: str, context: Mapping[str, Any], visitor
         "duration": lambda seconds: formats.duration_in(locale, seconds),
         "days_of_week": formats.weekdays_in(locale),
         "day": lambda value: formats.day_in(locale, value),
+        "wall": lambda value: formats.wall_in(locale, value),
         "time": lambda value, look="relative": formats.time_in(locale, value, look=look),
     }
     given = {"visitor": visitor, "path": request.url.path, "csrf": csrf_token(request)}

@@ -1,6 +1,8 @@
 """When the last message of a broadcast will have left; None wherever nobody can know."""
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from server.domain.states import BroadcastStatus, PauseReason
@@ -16,7 +18,8 @@ class Outlook(NamedTuple):
     remaining_count: people to whom nothing was sent yet. current_rate: messages per second of the last seconds.
     allowed_rate: what it may send at most; None: as fast as it goes, which nobody knows beforehand. has_runner: a
     runner holds the row and renews its lease. beyond_limit_count: people whom the messaging limit does not let it
-    reach now. waits_until: nobody who was put off is put off for longer.
+    reach now. waits_until: nobody who was put off is put off for longer. waits: how many people wait until when, as far
+    as that is counted; some of them may have been sent to. starts_at: where it does not start at `scheduled_at`.
     """
 
     status: str
@@ -30,6 +33,8 @@ class Outlook(NamedTuple):
     resume_at: datetime | None
     scheduled_at: datetime | None
     waits_until: datetime | None
+    waits: Mapping[datetime, int] = MappingProxyType({})
+    starts_at: datetime | None = None
 
 
 def eta(outlook: Outlook, now: datetime) -> datetime | None:
@@ -50,7 +55,20 @@ def eta(outlook: Outlook, now: datetime) -> datetime | None:
     if seconds > _LONGEST_SECONDS:
         return None
     ends_at = begins_at + timedelta(seconds=seconds)
-    return ends_at if outlook.waits_until is None else max(ends_at, outlook.waits_until)
+    if outlook.waits_until is not None:
+        ends_at = max(ends_at, outlook.waits_until)
+    return max([ends_at, *_ends_of_waits(outlook, now, outlook.allowed_rate or rate)])
+
+
+def _ends_of_waits(outlook: Outlook, now: datetime, rate: float) -> Iterator[datetime]:
+    """When those will have been sent to who wait until an instant or longer, and nobody of whom leaves before it.
+
+    rate: messages per second once they may be sent to: what leaves now says nothing of that.
+    """
+    count = 0
+    for at in sorted((at for at in outlook.waits if at > now), reverse=True):
+        count = min(count + outlook.waits[at], outlook.remaining_count)
+        yield at + timedelta(seconds=min(count / rate, _LONGEST_SECONDS))
 
 
 def _begins_at(outlook: Outlook, now: datetime) -> datetime | None:
@@ -58,7 +76,7 @@ def _begins_at(outlook: Outlook, now: datetime) -> datetime | None:
     if outlook.status == BroadcastStatus.RUNNING:
         return now if outlook.has_runner else None
     if outlook.status == BroadcastStatus.SCHEDULED and outlook.scheduled_at is not None:
-        return max(now, outlook.scheduled_at)
+        return max(now, outlook.starts_at or outlook.scheduled_at)
     if outlook.pause_reason == PauseReason.MESSAGING_LIMIT:
         return None  # at `resume_at` some places are free, and how many people they are enough for nobody can say
     if outlook.status in _GOES_ON and outlook.resume_at is not None:

@@ -4,7 +4,8 @@ your_rate        the broadcast's own rate_limit, or THROTTLE_MS
 throughput       the number's messages a second, also where WhatsApp made the run go slower (130429)
 messaging_limit  the people the business may reach in 24 hours
 pair_rate        people who were put off because they get too much from this number at once (131056)
-window           a time that has not come: people whom WhatsApp wants left alone for now (131049), quiet hours
+window           a time that has not come: people whom WhatsApp wants left alone for now (131049), quiet hours, local
+                 time
 provider         WhatsApp's answers, or a wait that WhatsApp asked for
 database         our own claims: whoever could send waits for somebody to send to
 nothing          nothing holds it: as fast as this machine can, or at its turn behind another broadcast
@@ -102,12 +103,12 @@ def limit_of(sight: Sight) -> Limit:
 _WAITS: Final[Mapping[int | None, Limit]] = {PAIR_RATE_CODE: Limit.PAIR_RATE, PERSON_WINDOW_CODE: Limit.WINDOW}
 
 
-def limit_of_waiting(error_code: int | None, *, is_quiet: bool = False) -> Limit:
+def limit_of_waiting(error_code: int | None, *, is_left_alone: bool = False) -> Limit:
     """What a run waits for that has nobody but people who were put off.
 
-    error_code: why the next of them was. is_quiet: by quiet hours.
+    error_code: why the next of them was. is_left_alone: by quiet hours, or because their local time has not come.
     """
-    return Limit.WINDOW if is_quiet else _WAITS.get(error_code, Limit.PROVIDER)
+    return Limit.WINDOW if is_left_alone else _WAITS.get(error_code, Limit.PROVIDER)
 
 
 class LimitMeter:
@@ -130,6 +131,7 @@ class LimitMeter:
 _PAUSED: Final[Mapping[str, Limit]] = {
     PauseReason.MESSAGING_LIMIT: Limit.MESSAGING_LIMIT,
     PauseReason.QUIET_HOURS: Limit.WINDOW,
+    PauseReason.LOCAL_TIME: Limit.WINDOW,
     PauseReason.RATE_LIMITED: Limit.THROUGHPUT,
     PauseReason.PROVIDER_OUTAGE: Limit.PROVIDER,
     PauseReason.TEMPLATE: Limit.PROVIDER,

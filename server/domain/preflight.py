@@ -7,7 +7,6 @@ not stop the good ones.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
@@ -58,6 +57,8 @@ class Code(StrEnum):
     MESSAGING_LIMIT = "messaging_limit"
     SPREAD_OVER_DAYS = "spread_over_days"
     QUIET_HOURS = "quiet_hours"
+    LOCAL_TIMES = "local_times"
+    LOCAL_TIME_PASSED = "local_time_passed"
     FREQUENCY_CAP = "frequency_cap"
     DURATION = "duration"
     COST = "cost"
@@ -335,21 +336,6 @@ def of_plan(limit: int, planned: str) -> Finding:
     """A broadcast that is meant to take several days. planned: its days in words."""
     detail = f"WhatsApp lets this business message {limit:,} people in 24 hours. The plan, in days of UTC: {planned}."
     return Finding(Level.INFO, Code.SPREAD_OVER_DAYS, detail)
-
-
-def of_quiet_hours(hours: str, people_until: Mapping[datetime, int], recipients: int) -> Iterator[Finding]:
-    """People who are left alone when it starts. hours: in words. people_until: how many of them until when."""
-    people_count = sum(people_until.values())
-    if not people_count:
-        return
-    first, last = (f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for at in (min(people_until), max(people_until)))
-    when = f"at {first}" if first == last else f"from {first} to {last}, as their hours end"
-    if people_count >= recipients:
-        detail = f"It is quiet hours ({hours}) for everybody when it starts. They can be sent to {when}."
-        yield Finding(Level.WARNING, Code.QUIET_HOURS, detail)
-    else:
-        detail = f"It is quiet hours ({hours}) for {_people(people_count)} when it starts. They are sent to {when}."
-        yield Finding(Level.INFO, Code.QUIET_HOURS, detail)
 
 
 def of_frequency_cap(cap: str, people_count: int, recipients: int) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from server.domain.zones import key_of, ranges
 
 MONDAY_FIRST: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Read once a process: its own cache keeps eight.
-_zone: Final = cache(ZoneInfo)
+zone_named: Final = cache(ZoneInfo)
 # Whoever is not left in peace for once within so long never would be.
 _LOOKED_AHEAD: Final = timedelta(days=8)
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -161,12 +161,12 @@ def _next(day: date, clock: time, place: ZoneInfo, after: datetime) -> datetime:
     """
     first, second = (datetime.combine(day, clock, place).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
     if first > second:
-        return _jump(place, second, first)
+        return jump(place, second, first)
     return first if first > after else second
 
 
-def _jump(place: ZoneInfo, before: datetime, behind: datetime) -> datetime:
-    """The minute at which the clock on the wall jumps, between two instants."""
+def jump(place: ZoneInfo, before: datetime, behind: datetime) -> datetime:
+    """The minute of UTC at which the clock on the wall jumps, between two instants."""
     offset = behind.astimezone(place).utcoffset()
     while behind - before > _MINUTE:
         middle = before + (behind - before) // _MINUTE // 2 * _MINUTE
@@ -187,20 +187,31 @@ class Hours:
     def until(self, zones: tuple[str, ...], now: datetime) -> datetime | None:
         """Until when whoever may be in these zones is left alone; None: they may be sent to."""
         try:
-            return quiet_until(self.quiet, map(_zone, zones or (self.home,)), now)
+            return quiet_until(self.quiet, map(zone_named, zones or (self.home,)), now)
         except NeverAwake:
-            return quiet_until(self.quiet, (_zone(self.home),), now)
+            return quiet_until(self.quiet, (zone_named(self.home),), now)
 
 
 class Timetable(NamedTuple):
-    """Who is left alone until when: for ranges of numbers, as `domain/zones.py` has them. None: they may be sent to."""
+    """Who is left alone until when, and why: for ranges of numbers, as `domain/zones.py` has them.
+
+    untils: None where they may be sent to; then they have no word in whys, which says what their row says meanwhile.
+    """
 
     lows: tuple[int, ...]
     untils: tuple[datetime | None, ...]
+    whys: tuple[str, ...]
 
     def until(self, phone: str) -> datetime | None:
         """Until when this person is left alone; None: they may be sent to."""
-        return self.untils[bisect_right(self.lows, key_of(phone)) - 1]
+        return self.untils[self._nth(phone)]
+
+    def why(self, phone: str) -> str:
+        """Why this person is left alone; empty: they are not."""
+        return self.whys[self._nth(phone)]
+
+    def _nth(self, phone: str) -> int:
+        return bisect_right(self.lows, key_of(phone)) - 1
 
     def people_until(self, people: Mapping[int, int]) -> dict[datetime, int]:
         """How many are left alone until when. people: how many are in each range, the first range being 1."""
@@ -212,17 +223,22 @@ class Timetable(NamedTuple):
         return counts
 
 
-EVERYBODY_AWAKE: Final = Timetable((0,), (None,))
+EVERYBODY_AWAKE: Final = Timetable((0,), (None,), ("",))
 
 
-def timetable(until: Callable[[tuple[str, ...]], datetime | None]) -> Timetable:
-    """The timetable of all numbers. until: of people who may be in these zones; asked once for each set of zones."""
-    asked = cache(until)
+def timetable(
+    until: Callable[[tuple[str, ...]], datetime | None], why: Callable[[tuple[str, ...]], str] = lambda _: QUIET
+) -> Timetable:
+    """The timetable of all numbers. until, why: of people who may be in these zones; asked once for each set of zones.
+
+    why: asked of those alone who are left alone.
+    """
+    asked = cache(lambda zones: (found := until(zones), "" if found is None else why(zones)))
     lows: list[int] = []
-    untils: list[datetime | None] = []
+    waits: list[tuple[datetime | None, str]] = []
     for low, zones in zip(*ranges(), strict=True):
         found = asked(zones)
-        if not untils or untils[-1] != found:
+        if not waits or waits[-1] != found:
             lows.append(low)
-            untils.append(found)
-    return Timetable(tuple(lows), tuple(untils))
+            waits.append(found)
+    return Timetable(tuple(lows), tuple(until for until, _ in waits), tuple(why for _, why in waits))

@@ -31,6 +31,7 @@ class PauseReason(StrEnum):
     RUNTIME_LIMIT = "runtime_limit"
     MESSAGING_LIMIT = "messaging_limit"
     QUIET_HOURS = "quiet_hours"
+    LOCAL_TIME = "local_time"
     RATE_LIMITED = "rate_limited"
     PROVIDER_OUTAGE = "provider_outage"
     CREDENTIALS = "credentials"
@@ -90,6 +91,7 @@ class Act(StrEnum):
     RETRY = "retry"  # another broadcast goes to those who failed in this one
     RATE = "have another rate"
     SCHEDULE_ANEW = "be scheduled anew"
+    GO_BY_LOCAL_TIME = "go by local time"
     GO_TO_OTHERS = "go to another audience"
     LOOK_BEFORE_START = "be looked at"  # what its pre-flight warned of
     ASK_APPROVAL = "be put up for approval"  # somebody started it, and another person has to let it go

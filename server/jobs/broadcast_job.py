@@ -198,6 +198,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         seen_count=broadcast.processed_count,
         people_left=allowance.people_left,
         at_limit=allowance.at_limit,
+        local_time=broadcast.local_time if broadcast.by_local_time else None,
     )
 
 

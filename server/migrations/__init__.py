@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0025"
+HEAD = "0026"
 # Any fixed number: only Clarion's migrations take it.
 _MIGRATION_LOCK = 0x636C6172696F6E
 

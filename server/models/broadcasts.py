@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Integer, SmallInteger, func
+from sqlalchemy import DateTime, ForeignKey, Integer, SmallInteger, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -72,6 +72,7 @@ class WhatsAppBroadcast(Base):
     allowed_rate: Mapped[float | None]  # messages per second that the run may send; none: as fast as it can
     reachable_count: Mapped[int | None]  # people who may have been dealt with when the messaging limit stops the run
     waits_until: Mapped[datetime | None]  # nobody who was put off is put off for longer
+    waits: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  # people by until when (since 1970) they wait
 
     rejected: Mapped[list[Any]] = mapped_column(server_default="[]")  # the first 1,000: row, phone, reason
     rejected_count: Mapped[int] = mapped_column(server_default="0")
@@ -85,6 +86,10 @@ class WhatsAppBroadcast(Base):
 
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     scheduled_at: Mapped[datetime | None]
+    # By each person's own clock: what that clock shows when they get it, and when the first of them may.
+    by_local_time: Mapped[bool] = mapped_column(server_default="false")
+    local_time: Mapped[datetime | None] = mapped_column(DateTime(timezone=False))
+    starts_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
 

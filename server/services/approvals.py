@@ -27,6 +27,7 @@ from server.services.events import add_act
 _READ: Final = """
     /* approvals.read   The newest recipient stands for the list: people are added to a draft and never exchanged. */
     SELECT b.id, b.business_id, b.name, b.status, b.message, b.audience, b.channel_id, b.rate_limit, b.scheduled_at,
+           b.by_local_time, b.local_time,
            b.canary, b.spread_over_days, b.approval_requested_by, b.approval_requested_at, b.approval_fingerprint,
            b.total_recipients, b.total_recipients - b.processed_count AS waiting_count,
            (SELECT max(r.id) FROM whatsapp_broadcast_recipients r WHERE r.broadcast_id = b.id) AS newest_recipient_id,
@@ -128,6 +129,25 @@ async def admit(connection: AsyncConnection, broadcast_id: int, who: Who, *, see
     return verdict
 
 
+async def refuse_change(connection: AsyncConnection, broadcast_id: int, who: Who) -> None:
+    """Let nobody change when or how fast a broadcast goes that another person has let go, and that waits for its time.
+
+    Off its schedule it may be changed, and is asked for anew when it is started. What has started is steered by whoever
+    may pause it. Raises `NotNow`; who may start so much alone may change it as well.
+    """
+    row = await _row(connection, broadcast_id, is_locked=True)
+    if row.status != BroadcastStatus.SCHEDULED or row.approval_over is None:
+        return
+    may_grow = row.audience is not None
+    if not needs_second_person(row.approval_over, int(row.waiting_count), may_grow=may_grow):
+        return
+    if judge(who, may_approve=False, asked_by=None, is_asked=False) is not Verdict.START:
+        raise NotNow(
+            "This business wants a second person for large broadcasts, and this one is on its schedule. Take it off "
+            "its schedule, change it, and start it anew: then it is asked for again."
+        )
+
+
 async def ask(connection: AsyncConnection, broadcast_id: int, who: Who) -> None:
     """Leave it a draft that waits for a second person."""
     draft = await _draft(connection, await _row(connection, broadcast_id, is_locked=True))
@@ -199,6 +219,8 @@ async def _draft(connection: AsyncConnection, row: Row[Any]) -> _Draft:
     starts_later = row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC)
     shown = {name: getattr(row, name) for name in _SHOWN}
     shown |= {"audience": audience and audience.as_json(), "scheduled_at": row.scheduled_at and str(row.scheduled_at)}
+    if row.by_local_time:  # of others nothing is said of it, as when those were asked for that knew of none
+        shown["local_time"] = str(row.local_time)
     fingerprint = hashlib.sha256(json.dumps(shown, sort_keys=True, default=str).encode()).hexdigest()
     return _Draft(row, people, is_open and starts_later, fingerprint)
 

@@ -22,7 +22,7 @@ _AS_THEY_ARE = (
     "total_recipients", "processed_count", "sent_count", "delivered_count", "read_count", "failed_count",
     "cancelled_count", "skipped_count", "unknown_count", "replied_count", "cancel_requested",
     "last_processed_recipient_id", "rate_limit", "rejected", "rejected_count", "canary", "spread_over_days", "audience",
-    "retry_of", "retried_by",
+    "retry_of", "retried_by", "by_local_time",
 )  # fmt: skip
 _INSTANTS = ("resume_at", "created_at", "scheduled_at", "started_at", "completed_at", "canary_judged_at")
 
@@ -88,6 +88,7 @@ def as_json(row: Row[Any]) -> dict[str, Any]:
     """The shape of docs/api.md: plain values, instants as RFC 3339 in UTC."""
     shown = {name: getattr(row, name) for name in _AS_THEY_ARE}
     shown |= {name: _rfc3339(getattr(row, name)) for name in _INSTANTS}
+    shown["local_time"] = row.local_time.isoformat() if row.by_local_time else None
     rate = row.current_rate if row.status == BroadcastStatus.RUNNING else None
     shown["current_rate"] = None if rate is None else round(rate, 1)
     shown["limited_by"] = limit_shown(

@@ -79,7 +79,7 @@ class BroadcastWorker:
         self._clock = asyncio.get_running_loop().time
         self._claims, self._records, self._looks = (RunLedger(database_url, assignment.run, control) for _ in range(3))
         self._pace = RunPace(assignment.allowed, assignment.throttle_ms, self._clock())
-        self._hours = RunHours(is_marketing=assignment.plan.is_marketing)
+        self._hours = RunHours(is_marketing=assignment.plan.is_marketing, local_time=assignment.local_time)
         self._cap = RunCap(is_marketing=assignment.plan.is_marketing)
         self._turn = asyncio.Lock()  # whose turn it is to wait for the pace
         self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
@@ -236,7 +236,7 @@ class BroadcastWorker:
         self._something_ready.set()
 
     def _leave_alone(self, recipient: Claimed) -> bool:
-        """Whether it is this person's quiet hours; then they go back into the queue until these are over."""
+        """Whether it is not this person's time, or their quiet hours; then they go back into the queue until it is."""
         put_off = self._hours.put_off(recipient)
         if put_off is None:
             return False
@@ -246,16 +246,17 @@ class BroadcastWorker:
 
     async def _nobody_left(self) -> Ending | None:
         """Whether the run is at its end; None when somebody who was put off may be tried soon."""
-        if self._claim_in_doubt:
+        if self._claim_in_doubt or self._hours.is_looking:
             return None
         waiting = await self._looks.until_lost(Ledger.next_attempt)
         if waiting is None:
             return Ending(EndingKind.EXHAUSTED)
-        self._pace.waiting_for = limit_of_waiting(waiting.error_code, is_quiet=waiting.is_quiet)
+        is_left_alone = waiting.is_quiet or waiting.is_early
+        self._pace.waiting_for = limit_of_waiting(waiting.error_code, is_left_alone=is_left_alone)
         await self._note_pace()
         if waiting.seconds > PATIENCE_SECONDS:
-            if waiting.is_quiet:
-                self._control.request(self._hours.everybody_quiet(waiting.seconds))
+            if is_left_alone:
+                self._control.request(self._hours.everybody_waits(waiting.seconds, is_early=waiting.is_early))
                 return None
             return Ending(EndingKind.WAITING, next_attempt_at=waiting.at)
         await _first(self._control.stopped, waiting.seconds)

@@ -88,15 +88,15 @@ _REWIND = text("""
 
 _WAIT_FOR_RECIPIENTS = text("""
     /* broadcasts.wait_for_recipients
-       Until the first of them may be tried again: sooner, never later. Also where it was quiet for everybody who was
-       left: it need not be for whoever has come back. */
+       Until the first of them may be tried again: sooner, never later. Also where everybody who was left was left
+       alone: it need not be for whoever has come back. */
     UPDATE whatsapp_broadcasts
        SET resume_at = least(resume_at, (SELECT min(next_attempt_at) FROM whatsapp_broadcast_recipients
                                           WHERE broadcast_id = :id AND next_attempt_at IS NOT NULL
                                             AND status = 'queued'))
      WHERE id = :id
        AND (status = 'queued' AND (resume_at IS NOT NULL OR :reopened)
-            OR status = 'paused' AND pause_reason = 'quiet_hours' AND resume_at IS NOT NULL)
+            OR status = 'paused' AND pause_reason IN ('quiet_hours', 'local_time') AND resume_at IS NOT NULL)
 """)
 
 

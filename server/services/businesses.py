@@ -14,7 +14,7 @@ from server.domain.evidence import UnknownPolicy
 from server.domain.frequency_cap import FrequencyCap
 from server.domain.quiet_hours import Hours
 from server.models import Business
-from server.services import audit, put_offs
+from server.services import audit, local_times, put_offs
 from server.services.signals import look_at_row
 from server.tenancy import Connects
 
@@ -78,6 +78,8 @@ async def change(
                 await look_at_row(connection, broadcast_id)
     if not _OF_HOURS.isdisjoint(changed):
         await put_offs.release(engine, business_id)
+    if "time_zone" in changed:
+        await local_times.rearrange(engine, business_id)
     return after
 
 

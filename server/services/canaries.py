@@ -19,9 +19,9 @@ from server.services.events import add_event
 from server.services.messaging_limits import Room
 from server.services.run_control import Cause, Stop
 
-# Up to whom somebody may have been claimed. A list of marketing on which people were put off is looked through whole.
+# Up to whom somebody may have been claimed. A list on which people were put off by their hours is looked through whole.
 _REACH: Final = """
-    (SELECT CASE WHEN b.is_marketing AND b.waits_until IS NOT NULL THEN 9223372036854775807
+    (SELECT CASE WHEN (b.is_marketing OR b.by_local_time) AND b.waits_until IS NOT NULL THEN 9223372036854775807
                  ELSE b.last_processed_recipient_id END
        FROM whatsapp_broadcasts b WHERE b.id = :broadcast_id)
 """
@@ -29,14 +29,14 @@ _REACH: Final = """
 _PEOPLE: Final = text(f"""
     /* canaries.people
        Who was claimed at least once, and who of them may be tried again now. Who opted out before a message left, or
-       was put off by quiet hours, is no part of it: the next one takes the place.
-       Cost: the recipients up to the cursor, which an unjudged canary keeps within it; the list once where quiet hours
+       was put off by quiet hours or local time, is no part of it: the next one takes the place.
+       Cost: the recipients up to the cursor, which an unjudged canary keeps within it; the list once where these
        may have put off somebody behind it, who is claimed there when their time has come. */
     SELECT count(*) AS claimed,
            count(*) FILTER (WHERE status = 'queued' AND next_attempt_at <= clock_timestamp()) AS due
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = :broadcast_id AND id <= {_REACH} AND claim_number > 0 AND status <> 'skipped'
-       AND NOT (status = 'queued' AND error_message IS NOT DISTINCT FROM 'quiet hours'
+       AND NOT (status = 'queued' AND coalesce(error_message, '') IN ('quiet hours', 'local time')
                 AND next_attempt_at > clock_timestamp())
 """)  # noqa: S608 - our own text
 
@@ -67,7 +67,7 @@ _SEEN: Final = text(f"""
                    AS has_opted_out
           FROM whatsapp_broadcast_recipients r
          WHERE r.broadcast_id = :broadcast_id AND r.id <= {_REACH} AND r.claim_number > 0 AND r.status <> 'skipped'
-           AND NOT (r.status = 'queued' AND r.error_message IS NOT DISTINCT FROM 'quiet hours'
+           AND NOT (r.status = 'queued' AND coalesce(r.error_message, '') IN ('quiet hours', 'local time')
                     AND r.next_attempt_at > clock_timestamp())
     )
     SELECT count(*) AS people,

@@ -8,7 +8,6 @@ draft any more, so that what was started is what was seen.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +19,7 @@ from server.domain.audience import parse
 from server.domain.canary import Bounds
 from server.domain.contacts import NAME, PHONE
 from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
+from server.domain.local_time import refuse_odd, wall_of
 from server.domain.messages import columns_of
 from server.domain.states import BroadcastStatus
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
@@ -32,11 +32,14 @@ from server.services.snapshots import Person, Place
 _CHANGEABLE: Final = frozenset(
     (
         "name", "channel_id", "message", "default_country", "rate_limit", "canary", "spread_over_days", "audience",
-        "scheduled_at",
+        "scheduled_at", "by_local_time",
     )
 )  # fmt: skip
 # What a person looks at before they press the button: if it is another by then, they look again.
-_SEEN: Final = ("name", "channel_id", "message", "audience", "rate_limit", "canary", "spread_over_days", "scheduled_at")
+_SEEN: Final = (
+    "name", "channel_id", "message", "audience", "rate_limit", "canary", "spread_over_days", "scheduled_at",
+    "by_local_time", "local_time",
+)  # fmt: skip
 _COUNTED: Final = ("total_recipients", "processed_count", "rejected_count")
 _SAMPLE_ROWS: Final = 20
 _NO_BODY: Final = idempotency.body_hash(b"")
@@ -141,7 +144,12 @@ async def change(connection: AsyncConnection, business_id: int, broadcast_id: in
         await drafts.refuse_unusable(connection, business_id, channel_id, values.get("message", draft.message))
         values["channel_id"] = channel_id
     if "scheduled_at" in values:
-        schedules.refuse_past(values["scheduled_at"])
+        at = values["scheduled_at"]
+        values["local_time"] = None if at is None else wall_of(at)
+        spread_over_days = values.get("spread_over_days", draft.spread_over_days)
+        by_local_time = values.setdefault("by_local_time", False)
+        schedules.refuse_past(at, values["local_time"] if by_local_time else None)
+        refuse_odd(by_local_time=by_local_time, has_schedule=at is not None, spread_over_days=spread_over_days)
     if values.get("rate_limit") is not None:
         await _refuse_too_fast(connection, int(values.get("channel_id", draft.channel_id)), values["rate_limit"])
     if values:
@@ -203,7 +211,8 @@ async def refuse_unseen(connection: AsyncConnection, business_id: int, broadcast
 
 def is_late(draft: DraftRow[Any]) -> bool:
     """Whether the time that somebody chose for it has passed while it was a draft: it must not start by surprise."""
-    return draft.scheduled_at is not None and draft.scheduled_at <= datetime.now(UTC)
+    local_time = draft.local_time if draft.by_local_time else None
+    return draft.scheduled_at is not None and schedules.is_past(draft.scheduled_at, local_time)
 
 
 def mark(draft: DraftRow[Any]) -> str:

@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.audience import Audience
 from server.domain.canary import Bounds
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.local_time import refuse_odd, wall_of
 from server.domain.messages import MessagePlan
 from server.domain.preflight import refuse_errors
 from server.domain.states import RULES, Actor, BroadcastStatus, Move
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
-from server.services import broadcasts, channels, preflight, segments, snapshots, starts, templates
+from server.services import broadcasts, channels, local_times, preflight, segments, snapshots, starts, templates
 from server.services.audiences import Loaded, LoadProgress, load_recipients
 from server.services.bulk_gate import BulkGate
 from server.services.csv_lists import CsvList, Row
@@ -28,7 +29,8 @@ OnProgress = Callable[[LoadProgress], None]
 class NewBroadcast:
     """What a person asks for, as POST /broadcasts takes it. rate_limit: messages per second, none for the number's.
 
-    audience: whom of the contacts it takes when it starts, in place of a list.
+    scheduled_at: with the offset that it was written in. by_local_time: what it reads without the offset is when each
+    person gets it by their own clock. audience: whom of the contacts it takes when it starts, in place of a list.
     """
 
     name: str
@@ -37,6 +39,7 @@ class NewBroadcast:
     default_country: str | None = None
     rate_limit: int | None = None
     scheduled_at: datetime | None = None
+    by_local_time: bool = False
     canary: Bounds | None = None
     spread_over_days: bool = False
     audience: Audience | None = None
@@ -47,6 +50,11 @@ async def create(connection: AsyncConnection, business_id: int, new: NewBroadcas
 
     is_finished: False for a message that somebody still writes, which may lack what fills it.
     """
+    refuse_odd(
+        by_local_time=new.by_local_time,
+        has_schedule=new.scheduled_at is not None,
+        spread_over_days=new.spread_over_days,
+    )
     channel_id = await channels.choose(connection, business_id, new.channel_id)
     if is_finished:
         await _plan(connection, business_id, channel_id, new.message)
@@ -62,6 +70,8 @@ async def create(connection: AsyncConnection, business_id: int, new: NewBroadcas
         "default_country": new.default_country,
         "rate_limit": new.rate_limit,
         "scheduled_at": new.scheduled_at,
+        "by_local_time": new.by_local_time,
+        "local_time": None if new.scheduled_at is None else wall_of(new.scheduled_at),
         "canary": new.canary and asdict(new.canary),
         "spread_over_days": new.spread_over_days,
         "audience": None if new.audience is None else new.audience.as_json(),
@@ -130,12 +140,20 @@ async def start(
         found = await preflight.inspect_for_start(connection, broadcast_id, outside)
         refuse_errors(found)
         await starts.write_down(connection, broadcast_id, found, by=by, status=row.status)
-    if row.scheduled_at is not None and row.scheduled_at > datetime.now(UTC):
+    starts_at = row.scheduled_at
+    if row.by_local_time:
+        starts_at = await local_times.arrange(connection, broadcast_id)
+    if starts_at is not None and starts_at > datetime.now(UTC):
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
+        if row.by_local_time:
+            await local_times.note(connection, broadcast_id, by=by)
         return
     # The broadcast before the gate, as every run locks them.
     await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
     await snapshots.take(connection, broadcast_id)
+    if row.by_local_time:
+        await local_times.note(connection, broadcast_id, by=by)
+        await local_times.arrange(connection, broadcast_id)  # once more: an audience has its people now
     await BulkGate(row.business_id).count_start(connection, starts_per_minute)
 
 

@@ -143,7 +143,7 @@ RECORD: Final = f"""
           FROM recorded
          WHERE became IN ('failed', 'unknown')
             OR became = 'queued' AND (error_code IS NOT NULL OR error_message IS NOT NULL)
-               AND error_message IS DISTINCT FROM 'quiet hours'
+               AND coalesce(error_message, '') NOT IN ('quiet hours', 'local time')
             ON CONFLICT DO NOTHING
     ), suppressed AS (
         INSERT INTO suppressions (business_id, phone, reason)
@@ -271,7 +271,8 @@ CANCEL_REST: Final = """
         SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND cancel_requested FOR UPDATE
     ), cancelled AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET status = 'cancelled', next_attempt_at = NULL, error_message = nullif(r.error_message, 'quiet hours')
+           SET status = 'cancelled', next_attempt_at = NULL,
+               error_message = nullif(nullif(r.error_message, 'quiet hours'), 'local time')
           FROM run WHERE r.broadcast_id = run.id AND r.status = 'queued' RETURNING 1
     )
     UPDATE whatsapp_broadcasts b
@@ -303,7 +304,8 @@ FAIL_REST: Final = f"""
 NEXT_ATTEMPT: Final = """
     /* ledger.next_attempt   Cost: the first entry of a small partial index. */
     SELECT next_attempt_at AS at, extract(epoch FROM next_attempt_at - clock_timestamp())::float8 AS wait, error_code,
-           coalesce(error_message = 'quiet hours', false) AS is_quiet
+           coalesce(error_message = 'quiet hours', false) AS is_quiet,
+           coalesce(error_message = 'local time', false) AS is_early
       FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at IS NOT NULL AND status = 'queued'
      ORDER BY next_attempt_at LIMIT 1
@@ -430,12 +432,16 @@ class Recorded(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """The next who may be tried again: when, in how many seconds, and what put them off: a code, or quiet hours."""
+    """The next who may be tried again: when, in how many seconds, and what put them off.
+
+    error_code: of WhatsApp. is_quiet: quiet hours. is_early: their local time has not come.
+    """
 
     at: datetime
     seconds: float
     error_code: int | None
     is_quiet: bool = False
+    is_early: bool = False
 
 
 _decode_claimed = msgspec.json.Decoder(list[Claimed]).decode

@@ -1,6 +1,6 @@
 """What the row keeps of the time ahead, so that an honest `eta` costs nothing but the row (`domain/eta.py`)."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row, text
@@ -49,6 +49,8 @@ def eta_of(row: Row[Any], now: datetime) -> datetime | None:
             resume_at=row.resume_at,
             scheduled_at=row.scheduled_at,
             waits_until=row.waits_until,
+            waits={datetime.fromtimestamp(int(until), UTC): int(people) for until, people in row.waits.items()},
+            starts_at=row.starts_at,
         ),
         now,
     )

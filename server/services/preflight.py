@@ -10,7 +10,7 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.config import Settings
 from server.domain.audience import parse
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
+from server.domain.hour_findings import of_local_times, of_quiet_hours
 from server.domain.limits import throughput_of
+from server.domain.local_time import LocalTime
 from server.domain.messages import MEDIA, MessagePlan, Value, columns_of, plan_text
 from server.domain.messaging_limit import limit_of
 from server.domain.preflight import (
@@ -44,7 +46,6 @@ from server.domain.preflight import (
     of_people,
     of_personal_link,
     of_plan,
-    of_quiet_hours,
     of_refusal,
     of_template,
     of_values,
@@ -58,7 +59,17 @@ from server.providers import media_links, public_hosts
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import HealthStatus, PhoneNumberNode
 from server.secrets import Vault
-from server.services import businesses, channels, costs, messaging_limits, put_offs, run_cap, snapshots, templates
+from server.services import (
+    businesses,
+    channels,
+    costs,
+    local_times,
+    messaging_limits,
+    put_offs,
+    run_cap,
+    snapshots,
+    templates,
+)
 from server.services.channels import Sender
 from server.services.snapshots import Look
 from server.tenancy import Connects
@@ -66,6 +77,8 @@ from server.tenancy import Connects
 # Whoever starts a broadcast waits for the answer; a provider that takes longer counts as away.
 ASK_SECONDS: Final = 4.0
 LONGEST_REASON: Final = 300
+# So long after its time a schedule starts at the latest while a steward runs, many others of that minute among it.
+STARTS_WITHIN: Final = timedelta(minutes=5)
 
 _BROADCAST = text("""
     /* preflight.broadcast   From the row alone. */
@@ -74,7 +87,10 @@ _BROADCAST = text("""
            jsonb_path_query_array(rejected, '$[*].reason') AS kept_reasons,
            CASE WHEN status IN ('draft', 'scheduled') THEN audience END AS audience,
            scheduled_at, coalesce(scheduled_at > clock_timestamp(), false) AS starts_later,
-           greatest(scheduled_at, clock_timestamp()) AS starts_at
+           greatest(scheduled_at, clock_timestamp()) AS starts_at,
+           status = 'scheduled' AS is_scheduled,
+           CASE WHEN by_local_time AND status IN ('draft', 'scheduled') THEN local_time END AS local_time,
+           (SELECT time_zone FROM businesses o WHERE o.id = business_id) AS time_zone
       FROM whatsapp_broadcasts WHERE id = :broadcast_id
 """)
 
@@ -408,14 +424,37 @@ async def _check_quiet_hours(connection: AsyncConnection, subject: Subject) -> A
     hours = await businesses.hours_of(connection, broadcast.business_id)
     if hours is None:
         return
-    table = timetable(lambda zones: hours.until(zones, broadcast.starts_at))
+    local = _local_time(subject)
+
+    def until(zones: tuple[str, ...]) -> datetime | None:
+        now = datetime.now(UTC)
+        return hours.until(zones, broadcast.starts_at if local is None else max(local.comes_at(zones), now))
+
+    table = timetable(until)
     if subject.audience is None:
         people = await put_offs.counted(connection, broadcast.id, table.lows)
     else:
         audience, columns = parse(broadcast.audience), columns_of(broadcast.message)
         people = await snapshots.counted(connection, broadcast.business_id, audience, columns, table.lows)
-    for finding in of_quiet_hours(str(hours.quiet), table.people_until(people), subject.recipients):
+    when = "when it starts" if local is None else "at that time of theirs"
+    for finding in of_quiet_hours(str(hours.quiet), table.people_until(people), subject.recipients, when):
         yield finding
+
+
+async def _check_local_times(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
+    local = _local_time(subject)
+    if local is None or subject.recipients <= 0:
+        return
+    people_at = await local_times.of_people(connection, subject.broadcast, local)
+    # On its schedule it starts when it has just become that time for the first: for them it has not passed.
+    late = STARTS_WITHIN if subject.broadcast.is_scheduled else timedelta()
+    for finding in of_local_times(local.wall, people_at, datetime.now(UTC) - late):
+        yield finding
+
+
+def _local_time(subject: Subject) -> LocalTime | None:
+    row = subject.broadcast
+    return None if row.local_time is None else LocalTime(row.local_time, row.time_zone)
 
 
 async def _check_frequency_cap(connection: AsyncConnection, subject: Subject) -> AsyncIterator[Finding]:
@@ -447,6 +486,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     _check_list,
     _check_webhook,
     _check_messaging_limit,
+    _check_local_times,
     _check_quiet_hours,
     _check_frequency_cap,
     _check_pace,

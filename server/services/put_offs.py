@@ -5,22 +5,26 @@ index on (broadcast_id, phone), or for each row by one binary search. Nothing he
 worker looks once more at each person right before the message would leave. What is put off here is not claimed first.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.domain.quiet_hours import Timetable
+from server.domain.local_time import LOCAL, LocalTime, waiting_times
+from server.domain.quiet_hours import QUIET, Hours, Timetable, parse
 from server.domain.zones import DIGITS, prefix_of
-from server.services.ledger import Ledger
+from server.services.ledger import Ledger, within
 from server.services.signals import look_at_row
 from server.tenancy import Connects
 
 # A pause waits for one of these at most; at 80 messages a second it is a minute's worth of people.
 ROWS_AT_ONCE: Final = 5_000
+# Ids that are read at once: some tens of megabytes.
+IDS_AT_ONCE: Final = 1_000_000
+REASONS: Final = [QUIET, LOCAL]
 # A digit more than any number has: digits alone are in the same order whatever the collation of the database.
 _BEHIND_ALL: Final = "+" + "9" * (DIGITS + 1)
 
@@ -29,6 +33,11 @@ def key(phone: str) -> str:
     """A phone as the number that ranges go by, in SQL; `zones.key_of` is the same in Python. Older rows may be odd."""
     is_number = f"{phone} ~ '^[+][0-9]{{1,15}}$'"
     return f"CASE WHEN {is_number} THEN CAST(rpad(substr({phone}, 2), 15, '0') AS bigint) ELSE 0 END"
+
+
+def _why(nth: str) -> str:
+    """Why somebody of a range is left alone, in SQL; not from the words themselves: see `_epochs`."""
+    return f"CASE WHEN (%(are_early)s::boolean[])[{nth}] THEN '{LOCAL}' ELSE '{QUIET}' END"
 
 
 CENSUS: Final = """
@@ -46,14 +55,15 @@ CENSUS: Final = """
 
 PUT_OFF: Final = f"""
     /* put_offs.put_off
-       Why:  who is left alone now is not claimed before their time.
+       Why:  who is left alone now is not claimed before their time. How many wait until when is kept for the eta; those
+             who wait for their local time were counted before (`local_times.py`).
        Cost: one index range behind the cursor, a binary search a row; a write for whoever is put off alone.
        Lock: the broadcast, then its recipients. */
     WITH run AS (
         SELECT id, last_processed_recipient_id AS cursor FROM whatsapp_broadcasts
          WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
     ), looked AS MATERIALIZED (
-        SELECT r.id, (%(untils)s::float8[])[width_bucket({key("r.phone")}, %(lows)s::bigint[])] AS until_epoch
+        SELECT r.id, width_bucket({key("r.phone")}, %(lows)s::bigint[]) AS nth
           FROM whatsapp_broadcast_recipients r
          WHERE r.broadcast_id = %(broadcast_id)s
            AND r.id > greatest(%(after_id)s, (SELECT cursor FROM run))
@@ -61,14 +71,19 @@ PUT_OFF: Final = f"""
          ORDER BY r.id LIMIT %(most)s
     ), put_off AS (
         UPDATE whatsapp_broadcast_recipients r
-           SET next_attempt_at = to_timestamp(l.until_epoch), error_message = 'quiet hours'
+           SET next_attempt_at = to_timestamp((%(untils)s::float8[])[l.nth]), error_message = {_why("l.nth")}
           FROM looked l, run
-         WHERE r.broadcast_id = run.id AND r.id = l.id AND l.until_epoch > 0
+         WHERE r.broadcast_id = run.id AND r.id = l.id AND (%(untils)s::float8[])[l.nth] > 0
            AND r.status = 'queued'      -- asked twice: an opt-out may commit between the look and the write
-        RETURNING r.next_attempt_at
+        RETURNING r.next_attempt_at, r.error_message
     ), noted AS (
         UPDATE whatsapp_broadcasts b
-           SET waits_until = greatest(b.waits_until, (SELECT max(next_attempt_at) FROM put_off))
+           SET waits_until = greatest(b.waits_until, (SELECT max(next_attempt_at) FROM put_off)),
+               waits = b.waits || (
+                   SELECT coalesce(jsonb_object_agg(w.until, w.people + coalesce((b.waits ->> w.until)::bigint, 0)),
+                                   '{{}}')
+                     FROM (SELECT ceil(extract(epoch FROM next_attempt_at))::bigint::text AS until, count(*) AS people
+                             FROM put_off WHERE error_message = 'quiet hours' GROUP BY 1) AS w)
           FROM run WHERE b.id = run.id AND EXISTS (SELECT FROM put_off)
     )
     SELECT (SELECT max(id) FROM looked) AS last_id, (SELECT count(*) FROM looked) AS looked_count FROM run
@@ -76,61 +91,77 @@ PUT_OFF: Final = f"""
 
 _WAITING = text("""
     /* put_offs.waiting   The live broadcasts of a business, which are few. */
-    SELECT id FROM whatsapp_broadcasts
-     WHERE business_id = :business_id AND status IN ('queued', 'running', 'paused') ORDER BY id
+    SELECT b.id, b.is_marketing, b.by_local_time, b.local_time, o.quiet_hours, o.time_zone
+      FROM whatsapp_broadcasts b JOIN businesses o ON o.id = b.business_id
+     WHERE b.business_id = :business_id AND b.status IN ('queued', 'running', 'paused') ORDER BY b.id
 """)
 
-_LOCK = text("/* put_offs.lock */ SELECT FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE")
-
-_RELEASE = text("""
-    /* put_offs.release
-       Why:  the hours were changed; who still is left alone by the new ones is put off again by the run.
-       Cost: those who wait, by the small partial index, a few thousand at a time.
-       Lock: the broadcast (the caller's), then its recipients. */
-    UPDATE whatsapp_broadcast_recipients SET next_attempt_at = clock_timestamp()
-     WHERE broadcast_id = :broadcast_id AND id IN (
-               SELECT id FROM whatsapp_broadcast_recipients
-                WHERE broadcast_id = :broadcast_id AND next_attempt_at > statement_timestamp()
-                  AND status = 'queued' AND error_message = 'quiet hours' LIMIT :most)
-       AND status = 'queued'
-    RETURNING id
-""")
-
-RELEASE_OWN: Final = """
-    /* put_offs.release_own
-       Why:  a run that did not know of the new hours yet may have put off people by the old ones after `release` was
-             through; it lets them go itself. Once more later only those up to the cursor: whom it had claimed when it
-             heard of the hours, and had not recorded yet.
-       Cost, lock: as put_offs.release. */
-    WITH run AS (
-        SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s AND run_epoch = %(epoch)s FOR UPDATE
-    ), released AS (
-        UPDATE whatsapp_broadcast_recipients r SET next_attempt_at = clock_timestamp()
-          FROM run
-         WHERE r.broadcast_id = run.id AND r.status = 'queued'
-           AND r.id IN (SELECT w.id FROM whatsapp_broadcast_recipients w
-                         WHERE w.broadcast_id = %(broadcast_id)s AND w.next_attempt_at > statement_timestamp()
-                           AND w.status = 'queued' AND w.error_message = 'quiet hours'
-                           AND (%(everybody)s OR w.id <= (SELECT last_processed_recipient_id FROM whatsapp_broadcasts
-                                                           WHERE id = %(broadcast_id)s))
-                         LIMIT %(most)s)
-        RETURNING 1
-    )
-    SELECT (SELECT count(*) FROM released) FROM run
+WAITING_IDS: Final = """
+    /* put_offs.waiting_ids
+       Why:  whom to look at again is looked for without a lock, for as long as it takes.
+       Cost: those who wait, by the small partial index, once for every million of them. */
+    SELECT id FROM whatsapp_broadcast_recipients
+     WHERE broadcast_id = %(broadcast_id)s AND next_attempt_at > statement_timestamp() AND status = 'queued'
+       AND error_message = ANY(%(reasons)s::text[]) AND id > %(after_id)s
+     ORDER BY id LIMIT %(most)s
 """
+
+_ANEW: Final = f"""
+    SELECT r.id, (%(untils)s::float8[])[w.nth] AS until_epoch, {_why("w.nth")} AS why
+      FROM whatsapp_broadcast_recipients r, width_bucket({key("r.phone")}, %(lows)s::bigint[]) AS w (nth)
+     WHERE r.broadcast_id = %(broadcast_id)s AND r.id = ANY(%(ids)s::bigint[]) AND r.status = 'queued'
+       AND r.error_message = ANY(%(reasons)s::text[]) AND r.next_attempt_at > statement_timestamp()
+"""  # noqa: S608 - our own text
+
+_SET_ANEW: Final = """
+    UPDATE whatsapp_broadcast_recipients r
+       SET next_attempt_at = CASE WHEN a.until_epoch > 0 THEN to_timestamp(a.until_epoch) ELSE clock_timestamp() END,
+           error_message = CASE WHEN a.until_epoch > 0 THEN a.why ELSE r.error_message END
+      FROM anew a, run
+     WHERE r.broadcast_id = run.id AND r.id = a.id
+       -- Asked twice: they may have been claimed between the look and the write.
+       AND r.status = 'queued' AND r.error_message = ANY(%(reasons)s::text[])
+       AND r.next_attempt_at > statement_timestamp()
+       -- Who is to wait as long as before is left alone: each write is a new entry of an index.
+       AND (a.until_epoch = 0 OR r.next_attempt_at <> to_timestamp(a.until_epoch) OR r.error_message <> a.why)
+    RETURNING 1
+"""
+
+TIME_ANEW: Final = f"""
+    /* put_offs.time_anew
+       Why:  the hours were changed: whoever waits does so until the time that they say now, or no longer. Without it
+             everybody would be claimed only to be put off again. A run does it too, with its epoch: one that did not
+             know of the new hours yet may have put off people by the old ones after others had looked.
+       Cost: a look-up by the key for each of a few thousand; a write for those whose time is another.
+       Lock: the broadcast, then its recipients. */
+    WITH run AS (SELECT id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s
+                    AND (%(epoch)s::integer IS NULL OR run_epoch = %(epoch)s) FOR UPDATE),
+         anew AS MATERIALIZED ({_ANEW}), changed AS ({_SET_ANEW})
+    SELECT (SELECT count(*) FROM changed) FROM run
+"""  # noqa: S608 - our own text
 
 _GO_ON = text("""
     /* put_offs.go_on
        The steward resumes it, or asks for a run; one that waits for somebody who was put off otherwise waits no longer
        than for the first. That somebody was put off is not forgotten: `canaries.py` asks. */
     UPDATE whatsapp_broadcasts b
-       SET resume_at = CASE WHEN b.status = 'paused' AND b.pause_reason = 'quiet_hours' THEN clock_timestamp()
+       SET resume_at = CASE WHEN b.status = 'paused' AND b.pause_reason IN ('quiet_hours', 'local_time')
+                            THEN clock_timestamp()
                             WHEN b.status = 'queued' AND b.resume_at IS NOT NULL THEN least(b.resume_at, w.first_at)
                             ELSE b.resume_at END,
-           waits_until = CASE WHEN b.waits_until IS NOT NULL THEN coalesce(w.last_at, clock_timestamp()) END
-      FROM (SELECT min(r.next_attempt_at) AS first_at, max(r.next_attempt_at) AS last_at
-              FROM whatsapp_broadcast_recipients r
-             WHERE r.broadcast_id = :broadcast_id AND r.next_attempt_at IS NOT NULL AND r.status = 'queued') AS w
+           -- By local time whoever was not put off yet was counted as well.
+           waits_until = CASE WHEN b.by_local_time THEN greatest(b.waits_until, w.last_at)
+                              WHEN b.waits_until IS NOT NULL THEN coalesce(w.last_at, clock_timestamp()) END,
+           waits = CASE WHEN b.by_local_time THEN b.waits ELSE w.waits END
+      FROM (SELECT min(first_at) AS first_at, max(last_at) AS last_at,
+                   coalesce(jsonb_object_agg(until, people) FILTER (WHERE is_ours), '{}') AS waits
+              FROM (SELECT ceil(extract(epoch FROM r.next_attempt_at))::bigint::text AS until, count(*) AS people,
+                           min(r.next_attempt_at) AS first_at, max(r.next_attempt_at) AS last_at,
+                           r.error_message IN ('quiet hours', 'local time')
+                               AND r.next_attempt_at > statement_timestamp() AS is_ours
+                      FROM whatsapp_broadcast_recipients r
+                     WHERE r.broadcast_id = :broadcast_id AND r.next_attempt_at IS NOT NULL AND r.status = 'queued'
+                     GROUP BY until, is_ours) AS groups) AS w
      WHERE b.id = :broadcast_id AND b.status IN ('queued', 'running', 'paused')
 """)
 
@@ -138,7 +169,8 @@ _LOOK_AGAIN = text("""
     /* put_offs.look_again   It goes on at once, and is looked at by the hours that hold now. */
     UPDATE whatsapp_broadcasts b SET resume_at = clock_timestamp()
       FROM businesses o
-     WHERE b.id = :broadcast_id AND b.status = 'paused' AND b.pause_reason = 'quiet_hours' AND o.id = b.business_id
+     WHERE b.id = :broadcast_id AND b.status = 'paused' AND b.pause_reason IN ('quiet_hours', 'local_time')
+       AND o.id = b.business_id
        AND (o.quiet_hours IS DISTINCT FROM CAST(:quiet_hours AS jsonb) OR o.time_zone <> :time_zone)
 """)
 
@@ -163,33 +195,51 @@ async def put_off(ledger: Ledger, table: Timetable, after_id: int) -> int | None
 
     Returns the id up to which it has looked; None: nobody is behind. Raises `RunLost`.
     """
-    values = {"lows": list(table.lows), "untils": _epochs(table), "after_id": after_id, "most": ROWS_AT_ONCE}
-    last_id, looked_count = ledger.mine(await ledger.ask(PUT_OFF, **values))
+    last_id, looked_count = ledger.mine(
+        await ledger.ask(PUT_OFF, **_bound(table), after_id=after_id, most=ROWS_AT_ONCE)
+    )
     return int(last_id) if looked_count == ROWS_AT_ONCE else None
 
 
 async def release(engine: Connects, business_id: int) -> None:
-    """The hours of a business are others: whoever was put off by them is looked at once more, now.
+    """The hours of a business are others: whoever was put off waits for the new ones, or no longer.
 
     In transactions of its own, so that no run waits long. Killed in between, whoever is left waits for the old time.
     """
     async with engine.connect() as connection:
-        broadcast_ids = list(await connection.scalars(_WAITING, {"business_id": business_id}))
-    for broadcast_id in broadcast_ids:
-        while await _release_some(engine, broadcast_id) == ROWS_AT_ONCE:
-            continue
+        broadcasts = (await connection.execute(_WAITING, {"business_id": business_id})).all()
+    for row in broadcasts:
+        has_hours = row.is_marketing and row.quiet_hours
+        hours = Hours(parse(row.quiet_hours), row.time_zone) if has_hours else None
+        local = LocalTime(row.local_time, row.time_zone) if row.by_local_time else None
+        await _time_anew(engine, row.id, waiting_times(local, hours, datetime.now(UTC)))
         async with engine.begin() as connection:
-            await connection.execute(_GO_ON, {"broadcast_id": broadcast_id})
-            await look_at_row(connection, broadcast_id)
+            await connection.execute(_GO_ON, {"broadcast_id": row.id})
+            await look_at_row(connection, row.id)
 
 
-async def release_own(ledger: Ledger, *, everybody: bool) -> None:
-    """Let those go whom this run has put off, to be looked at by the hours that hold now. Raises `RunLost`.
+async def _time_anew(engine: Connects, broadcast_id: int, table: Timetable) -> None:
+    values = {"broadcast_id": broadcast_id, "epoch": None, "reasons": REASONS}
+    after_id: int | None = 0
+    while after_id is not None:
+        async with engine.begin() as connection:
+            looked = {**values, "after_id": after_id, "most": IDS_AT_ONCE}
+            ids = [row[0] for row in await within(connection, WAITING_IDS, looked)]
+        for some in _in_parts(ids):
+            async with engine.begin() as connection:
+                await within(connection, TIME_ANEW, {**values, **_bound(table), "ids": some})
+        after_id = ids[-1] if len(ids) == IDS_AT_ONCE else None
 
-    everybody: False for those up to the cursor alone.
-    """
-    while ledger.mine(await ledger.ask(RELEASE_OWN, most=ROWS_AT_ONCE, everybody=everybody))[0] == ROWS_AT_ONCE:
-        continue
+
+async def waiting_ids(ledger: Ledger, after_id: int) -> list[int]:
+    """People of the run who wait for their time, at most a million behind this id, in the order of the list."""
+    rows = await ledger.ask(WAITING_IDS, reasons=REASONS, after_id=after_id, most=IDS_AT_ONCE)
+    return [row[0] for row in rows]
+
+
+async def time_own_anew(ledger: Ledger, table: Timetable, ids: Sequence[int]) -> None:
+    """Let a few thousand of the run who wait do so for the times that hold now. Raises `RunLost`."""
+    ledger.mine(await ledger.ask(TIME_ANEW, **_bound(table), reasons=REASONS, ids=list(ids)))
 
 
 async def look_again(engine: Connects, broadcast_id: int, quiet_hours: Mapping[str, Any] | None, zone: str) -> None:
@@ -200,13 +250,6 @@ async def look_again(engine: Connects, broadcast_id: int, quiet_hours: Mapping[s
     said = None if quiet_hours is None else msgspec.json.encode(quiet_hours).decode()
     async with engine.begin() as connection:
         await connection.execute(_LOOK_AGAIN, {"broadcast_id": broadcast_id, "quiet_hours": said, "time_zone": zone})
-
-
-async def _release_some(engine: Connects, broadcast_id: int) -> int:
-    async with engine.begin() as connection:
-        await connection.execute(_LOCK, {"broadcast_id": broadcast_id})
-        values = {"broadcast_id": broadcast_id, "most": ROWS_AT_ONCE}
-        return len((await connection.execute(_RELEASE, values)).all())
 
 
 _COUNT = text(f"""
@@ -220,6 +263,15 @@ async def counted(connection: AsyncConnection, broadcast_id: int, lows: Sequence
     """How many people of a list are in each range of numbers that somebody is in; the first range is 1."""
     rows = await connection.execute(_COUNT, {"broadcast_id": broadcast_id, "lows": list(lows)})
     return {row.nth: row.people for row in rows}
+
+
+def _in_parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + ROWS_AT_ONCE] for start in range(0, len(ids), ROWS_AT_ONCE))
+
+
+def _bound(table: Timetable) -> dict[str, Any]:
+    are_early = [why == LOCAL for why in table.whys]
+    return {"lows": list(table.lows), "untils": _epochs(table), "are_early": are_early}
 
 
 def _epochs(table: Timetable) -> list[float]:

@@ -85,7 +85,8 @@ class Assignment:
 
     allowed: how fast it may send. throttle_ms: what of that comes from the settings, for when the rest changes.
     seen_count: recipients that ended before this run. people_left: whom it may reach, by the messaging limit or its
-    canary; None: all. at_limit: how it stops when they are used up.
+    canary; None: all. at_limit: how it stops when they are used up. local_time: of each person, before which nothing
+    is sent; None: it goes by none.
     """
 
     run: RunKey
@@ -98,6 +99,7 @@ class Assignment:
     seen_count: int
     people_left: int | None = None
     at_limit: Stop = LIMIT_REACHED
+    local_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

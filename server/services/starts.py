@@ -6,14 +6,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.preflight import Level, Report
 from server.domain.scheduled_starts import Stopped, stopped_by
 from server.domain.states import Act, Actor, Move
-from server.services import broadcasts, messaging_limits, preflight, rates, snapshots
+from server.services import broadcasts, local_times, messaging_limits, preflight, rates, snapshots
 from server.services.broadcasts import Why
 from server.services.events import add_act
 from server.services.preflight import Outside
 
 _ROW = text("""
     /* starts.row */
-    SELECT business_id, status, run_epoch FROM whatsapp_broadcasts WHERE id = :broadcast_id
+    SELECT business_id, status, run_epoch, by_local_time FROM whatsapp_broadcasts WHERE id = :broadcast_id
 """)
 
 
@@ -45,6 +45,8 @@ async def by_schedule(connection: AsyncConnection, broadcast_id: int, outside: O
     if not await broadcasts.make(connection, broadcast_id, Move.QUEUE, by=Actor.STEWARD):
         return False
     await snapshots.take_or_fail(connection, broadcast_id)
+    if row.by_local_time:
+        await local_times.arrange(connection, broadcast_id)
     await write_down(connection, broadcast_id, found, by=Actor.STEWARD, status="queued")
     stopped = stopped_by(found.errors)
     if stopped is not None:

@@ -45,17 +45,17 @@ _log = get_logger(__name__)
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
     SELECT id, status FROM whatsapp_broadcasts
-     WHERE (status = 'scheduled' AND scheduled_at <= clock_timestamp())
+     WHERE (status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp())
         OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
             AND pause_reason IS DISTINCT FROM 'canary')  -- that one is judged: `canaries.py`
-     ORDER BY scheduled_at, id
+     ORDER BY coalesce(starts_at, scheduled_at), id
 """)
 
 _STILL_DUE = text("""
     /* steward.still_due   Asked again under the lock: a person may have changed it since the list was made. */
     SELECT status FROM whatsapp_broadcasts
      WHERE id = :broadcast_id AND NOT cancel_requested
-       AND ((status = 'scheduled' AND scheduled_at <= clock_timestamp())
+       AND ((status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp())
             OR (status = 'paused' AND resume_at <= clock_timestamp() AND pause_reason IS DISTINCT FROM 'canary'))
        FOR UPDATE
 """)

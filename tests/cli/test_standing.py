@@ -21,6 +21,7 @@ def a_broadcast(total: int = 100, **fields: Any) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys([f"{name}_count" for name in (*PARTS, "delivered", "read", "rejected")], 0)
     row |= {"id": 7, "name": "Spring sale", "status": "running", "pause_reason": None, "status_detail": None}
     row |= {"resume_at": None, "scheduled_at": None, "started_at": None, "completed_at": None, "rejected": []}
+    row |= {"local_time": None}
     row |= {"created_at": "2026-11-25T08:59:00.000000Z", "eta": "2026-11-25T09:00:01.000000Z"}
     row |= {"total_recipients": total, "cancel_requested": False, "rate_limit": None, "limited_by": "your_rate"}
     row |= {"current_rate": 80.0, **fields}
@@ -84,6 +85,12 @@ def test_the_counts_of_a_summary_add_up(counts: list[int], status: BroadcastStat
     total, *shown = [int(line.split()[0].replace(",", "")) for line in lines if re.match(r" +[\d,]+  ", line)]
     assert total == sum(counts) == sum(shown)
     assert lines[0].startswith("Broadcast 7, Spring sale")
+
+
+def test_a_schedule_by_local_time_is_told_as_everybody_reads_it() -> None:
+    scheduled = a_broadcast(status="scheduled", local_time="2026-12-01T10:00:00")
+    (first, *_) = description(scheduled, [], NOW)
+    assert first.endswith("scheduled; everybody gets it at 2026-12-01 10:00:00 by their own clock.")
 
 
 def test_reasons_are_grouped_and_none_is_lost() -> None:

@@ -266,3 +266,28 @@ def test_whoever_hangs_up_while_a_file_is_read_has_stopped_it(visitor: Browser, 
             pass
     take(visitor, draft)  # waits until what was read is given up
     assert shown(api, draft)["total_recipients"] == 3
+
+
+def test_everybody_gets_it_at_the_time_that_was_typed_by_their_own_clock(visitor: Browser, api: Api) -> None:
+    draft = begin(visitor)
+    take(visitor, draft, LIST + b"+818012345678,Aiko,A-22,Osaka\n")
+    fill(visitor, draft)
+    # As a browser two hours east of Greenwich says it: the instant, and what was typed.
+    typed = {"at": "2100-01-01T08:00:00.000Z", "local": "2100-01-01T10:00"}
+    visitor.post(f"/compose/{draft}/when", when="local", **typed)
+    assert shown(api, draft)["local_time"] == "2100-01-01T10:00:00"
+    assert shown(api, draft)["scheduled_at"] == "2100-01-01T08:00:00Z"
+    page = visitor.get(f"/compose/{draft}?step=when")
+    assert re.search(r'value="local" checked', page.text)
+    assert 'data-instant="" value="2100-01-01T10:00"' in page.text
+    review = visitor.get(f"/compose/{draft}/review")
+    assert "everybody gets it on Fri 1 Jan 2100, 10:00, by their own clock" in review.text
+    assert "to the first at 2100-01-01 01:00 UTC and to the last at 2100-01-01 08:00 UTC" in review.text
+    page = visitor.post(f"/compose/{draft}/when", when="local", spread="1", **typed)
+    assert "Choose one of the two." in page.text
+    send(visitor, draft)
+    assert shown(api, draft)["status"] == "scheduled"
+    page = visitor.get(f"/broadcasts/{draft}")
+    assert "everybody gets it on Fri 1 Jan 2100, 10:00, by their own clock" in page.text
+    visitor.post(f"/compose/{draft}/when", when="now")
+    assert shown(api, draft)["by_local_time"] is True  # it is no draft any more

@@ -24,6 +24,7 @@ RUNS = Outlook(
     waits_until=None,
 )
 instants = st.none() | st.integers(-1_000_000, 1_000_000).map(lambda seconds: NOW + timedelta(seconds=seconds))
+counts = st.dictionaries(st.integers(1, 10**6).map(lambda seconds: NOW + timedelta(seconds=seconds)), st.integers(1))
 rates = st.none() | st.floats(0.0, 20_000.0)
 
 
@@ -40,6 +41,24 @@ def test_people_who_were_put_off_are_waited_for() -> None:
     assert eta(RUNS._replace(waits_until=after(300)), NOW) == after(300)
     assert eta(RUNS._replace(waits_until=after(-300)), NOW) == after(10)
     assert eta(RUNS._replace(current_rate=0.0, remaining_count=8, waits_until=after(60)), NOW) == after(60)
+
+
+def test_many_who_wait_are_not_sent_to_in_the_instant_in_which_they_may_be() -> None:
+    """The rate now says nothing of theirs: hardly anybody may be sent to at the moment."""
+    many = RUNS._replace(remaining_count=8_000, current_rate=80.0, waits_until=after(600), waits={after(600): 7_900})
+    assert eta(many, NOW) == after(600 + 7_900 / 80)
+    assert eta(many._replace(current_rate=1.0, remaining_count=7_905), NOW) == after(7_905)
+    two = many._replace(waits={after(600): 4_000, after(1_200): 4_000})
+    assert eta(two, NOW) == after(1_250)
+    # What was counted once may have been sent to since.
+    assert eta(two._replace(remaining_count=80), NOW) == after(1_201)
+    assert eta(two._replace(waits={after(-600): 4_000}, waits_until=None), NOW) == after(100)
+
+
+def test_by_local_time_it_starts_when_the_first_may_be_sent_to_and_ends_after_the_last() -> None:
+    scheduled = RUNS._replace(status=BroadcastStatus.SCHEDULED, scheduled_at=after(600), current_rate=None)
+    early = scheduled._replace(starts_at=after(60), waits={after(60): 400, after(3_600): 400})
+    assert eta(early, NOW) == after(3_605)
 
 
 def test_a_pause_that_ends_by_itself_comes_first() -> None:
@@ -77,7 +96,7 @@ def test_where_nobody_can_know_there_is_none(outlook: Outlook) -> None:
     assert eta(outlook, NOW) is None
 
 
-@given(st.sampled_from(BroadcastStatus), st.integers(0, 10**9), rates, rates, instants, instants, instants)
+@given(st.sampled_from(BroadcastStatus), st.integers(0, 10**9), rates, rates, instants, instants, instants, counts)
 def test_it_is_never_before_what_stands_in_the_way(
     status: BroadcastStatus,
     remaining_count: int,
@@ -86,12 +105,14 @@ def test_it_is_never_before_what_stands_in_the_way(
     resume_at: datetime | None,
     scheduled_at: datetime | None,
     waits_until: datetime | None,
+    waits: dict[datetime, int],
 ) -> None:
     outlook = RUNS._replace(status=status, remaining_count=remaining_count, current_rate=current_rate)
     outlook = outlook._replace(allowed_rate=allowed, resume_at=resume_at, scheduled_at=scheduled_at)
-    found = eta(outlook._replace(waits_until=waits_until), NOW)
+    found = eta(outlook._replace(waits_until=waits_until, waits=waits), NOW)
     if found is not None:
         assert found >= NOW
         assert waits_until is None or found >= waits_until
+        assert all(found >= at for at in waits)
         assert status != BroadcastStatus.PAUSED or (resume_at is not None and found >= resume_at)
         assert status != BroadcastStatus.SCHEDULED or (scheduled_at is not None and found >= scheduled_at)

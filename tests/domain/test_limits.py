@@ -58,7 +58,7 @@ def test_whom_the_messaging_limit_keeps_back_wait_for_it_once_the_last_has_left(
 def test_people_who_were_put_off_are_waited_for_by_the_reason_they_were() -> None:
     assert limit_of_waiting(PAIR_RATE_CODE) is Limit.PAIR_RATE
     assert limit_of_waiting(PERSON_WINDOW_CODE) is Limit.WINDOW
-    assert limit_of_waiting(None, is_quiet=True) is Limit.WINDOW
+    assert limit_of_waiting(None, is_left_alone=True) is Limit.WINDOW
     assert limit_of_waiting(131000) is limit_of_waiting(None) is Limit.PROVIDER
 
 

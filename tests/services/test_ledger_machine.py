@@ -22,7 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from server.database import plain_connection, sqlalchemy_url
 from server.domain.errors import NotNow, RunLost
 from server.domain.frequency_cap import FrequencyCap
-from server.domain.quiet_hours import QUIET, Timetable
+from server.domain.local_time import LOCAL
+from server.domain.quiet_hours import EVERYBODY_AWAKE, QUIET, Timetable
 from server.domain.receipts import differences
 from server.domain.states import FINAL, Actor, Move, RecipientStatus
 from server.domain.zones import key_of
@@ -43,9 +44,12 @@ OUTCOMES = {
     "unknown": Result(0, 0, RecipientStatus.UNKNOWN, error_message="no answer"),
     "unsent": Result(0, 0, RecipientStatus.QUEUED, unused=1),
     "quiet": Result(0, 0, RecipientStatus.QUEUED, error_message=QUIET, unused=1, delay_seconds=3_600.0),
+    "early": Result(0, 0, RecipientStatus.QUEUED, error_message=LOCAL, unused=1, delay_seconds=7_200.0),
 }
 # Half of the people are left alone until tomorrow.
-HALF_ARE_QUIET = Timetable((0, key_of(f"+97250{PEOPLE // 2:07d}")), (datetime.now(UTC) + timedelta(days=1), None))
+HALF_ARE_QUIET = Timetable(
+    (0, key_of(f"+97250{PEOPLE // 2:07d}")), (datetime.now(UTC) + timedelta(days=1), None), (QUIET, "")
+)
 CAP = FrequencyCap(1, 7)
 _MORNING = text("""
     UPDATE whatsapp_broadcast_recipients SET next_attempt_at = now()
@@ -168,10 +172,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(put_offs.release(self.engine, self.broadcast.business_id))
 
     @precondition(lambda self: self.run is not None)
-    @rule(everybody=st.booleans())
-    def the_run_hears_of_other_hours(self, everybody: bool) -> None:
+    @rule(table=st.sampled_from((HALF_ARE_QUIET, EVERYBODY_AWAKE)))
+    def the_run_hears_of_other_hours(self, table: Timetable) -> None:
         with contextlib.suppress(RunLost):
-            self.do(put_offs.release_own(self.ledger, everybody=everybody))
+            ids = self.do(put_offs.waiting_ids(self.ledger, 0))
+            self.do(put_offs.time_own_anew(self.ledger, table, ids))
 
     @rule()
     def the_night_is_over(self) -> None:
