@@ -15,6 +15,7 @@ from server.domain.approval import Verdict
 from server.domain.audit import AuditAct
 from server.domain.errors import NotNow
 from server.domain.preflight import refuse_errors
+from server.domain.sentences import said
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import HintQueue
@@ -69,7 +70,7 @@ async def pause(
     """
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
-        why = Why(PauseReason.USER, None if who is None else f"Paused by {who}.")
+        why = Why(PauseReason.USER, None if who is None else said("Paused by %(who)s.", who=who))
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.PAUSE, by=Actor.USER, why=why)
         in_flight_count = await stops.in_flight_count(connection, broadcast_id)
         return await _stopped(connection, business_id, broadcast_id, in_flight_count)

@@ -17,11 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from server.api_models.recipients import Recipient, Recipients
 from server.domain.errors import BadInput, Problem, StorageFull
 from server.services.audiences import Loaded
-from server.services.csv_lists import CsvList, Row
+from server.services.csv_lists import PHONE_COLUMN_OPTION, CsvList, Row
 from server.services.json_lines import JsonLines
 
 _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_OPTION: Final = "--phone-column"
 
 CSV: Final = "text/csv"
 JSON_LINES: Final = frozenset(
@@ -136,6 +135,6 @@ def opened(file: io.FileIO, phone_column: str | None) -> CsvList:
         return CsvList(file, "The list", phone_column)
     except BadInput as error:
         # What is an option of the command line is a query parameter here.
-        detail = error.detail.replace(f"{_OPTION} NAME", "?phone_column=NAME")
-        pointer = error.problems[0].pointer.replace(_OPTION, "query: phone_column")
+        detail = error.detail.replace(f"{PHONE_COLUMN_OPTION} NAME", "?phone_column=NAME")
+        pointer = error.problems[0].pointer.replace(PHONE_COLUMN_OPTION, "query: phone_column")
         raise BadInput(detail, pointer=pointer) from error

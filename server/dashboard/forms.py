@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from itertools import zip_longest
 
 from server.domain.errors import BadInput, NotNow
+from server.domain.sentences import said
+from server.services.csv_lists import NAME_IT, SAY_WHICH
 
 # What is wrong with the form as a whole.
 WHOLE = ""
@@ -36,3 +38,11 @@ def whole_number(text: str) -> int | str:
     digits = text.strip().replace(",", "")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < _LONGEST_NUMBER
     return int(digits) if is_number else text.strip()
+
+
+def in_the_words_of_a_page(error: BadInput) -> BadInput:
+    """What keeps a list from being read. What is an option of the command line is a field of the form."""
+    detail = error.detail
+    for way in (NAME_IT, SAY_WHICH):
+        detail = detail.replace(way, said("Name the one that holds the numbers in its field."))
+    return BadInput(detail, pointer="/phone_column")

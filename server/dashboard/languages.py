@@ -1,27 +1,36 @@
 """The languages of the pages. Catalogues are text files (`translations/*.po`), compiled in memory at the start.
 
-English is what the templates are written in; a message without a translation is shown in English.
+English is what the templates are written in; a message without a translation is shown in English. What the engine says,
+and keeps, in whole English sentences is told from their patterns (`domain/sentences.py`).
 """
 
+import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 from babel import Locale
 from babel.core import negotiate_locale
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from markupsafe import Markup, escape
 
 from server.dashboard.formats import number_in
+from server.domain.sentences import Made, Patterns, Value, in_the_middle, retold
 
 DEFAULT: Final = "en"
 # As each calls itself.
 LANGUAGES: Final = {"en": "English", "he": "עברית", "ar": "العربية", "es": "Español"}
 _FOLDER: Final = Path(__file__).parent / "translations"
+# How a catalogue marks what the engine says, and not a page.
+OF_THE_ENGINE: Final = "Said by the engine."
+_MOST_KEPT: Final = 4_096
+_LONGEST: Final = 10_000
+_COUNT: Final = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 
 
 class Speech:
@@ -31,7 +40,12 @@ class Speech:
         self.code = code
         self.locale = Locale.parse(code)
         self.direction = self.locale.text_direction
-        self._catalogue = _catalogue(code)
+        catalogue = _catalogue(code)
+        self._catalogue = _compiled(catalogue)
+        ids = [message.id for message in catalogue if OF_THE_ENGINE in message.auto_comments]
+        self._known = frozenset(text for text in ids if isinstance(text, str) and "%(" not in text)
+        self._patterns = Patterns(_with_values(text) for text in ids if text not in self._known)
+        self.told = lru_cache(_MOST_KEPT)(self._told)
 
     def gettext(self, message: str, **values: Any) -> str:
         """The message in this language; `%(name)s` in it stands for a value."""
@@ -46,10 +60,40 @@ class Speech:
         said = self._catalogue.ungettext(singular, plural, number)
         return _filled(said, {"n": number_in(self.locale, number), **values})
 
-    def why(self, text: str) -> str:
-        """Why something failed, as it was kept: a sentence of `domain/meanings.py`, behind it WhatsApp's own words."""
-        what, bracket, details = text.partition(" (")
-        return f"{self.gettext(what)}{bracket}{details}"
+    def _told(self, text: str) -> str:
+        """What the engine says, or has kept, in English. What is not its own in it, such as WhatsApp's words, stays."""
+        if self.code == DEFAULT or len(text) > _LONGEST:
+            return text
+        told = retold(text, self._sentence)
+        return self.gettext(text) if told == text else told
+
+    def _sentence(self, text: str) -> str | None:
+        if text in self._known:
+            return self.gettext(text)
+        made = self._patterns.find(text)
+        if made is not None:
+            return self._made(made)
+        phrase = in_the_middle(text)
+        told = self._sentence(phrase) if phrase is not None else None
+        return f"{told[:1].upper()}{told[1:]}." if told is not None else None
+
+    def _made(self, made: Made) -> str:
+        values = {name: self._value(value) for name, value in made.values.items()}
+        if made.many is None:
+            return self.gettext(made.one, **values)
+        return self.ngettext(made.one, made.many, made.n, **values)
+
+    def _value(self, value: Value) -> str:
+        text, is_quoted = value
+        if not is_quoted and _COUNT.fullmatch(text):
+            return number_in(self.locale, int(text.replace(",", ""))) if "," in text else text
+        told = text if is_quoted else retold(text, self._sentence)
+        # Another script within a line of this one does not turn what is around it.
+        return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if told == text and self._is_rtl else told
+
+    @property
+    def _is_rtl(self) -> bool:
+        return self.direction == "rtl"
 
     @property
     def callables(self) -> dict[str, Callable[..., str]]:
@@ -59,7 +103,7 @@ class Speech:
             "gettext": self.gettext,
             "pgettext": self.pgettext,
             "ngettext": self.ngettext,
-            "why": self.why,
+            "told": self.told,
         }
 
 
@@ -87,13 +131,20 @@ def choose(wanted: str | None, accepted: str) -> Speech:
     return speech(negotiate_locale(asked, list(LANGUAGES), sep="-") or DEFAULT)
 
 
-def _catalogue(code: str) -> NullTranslations:
+def _catalogue(code: str) -> Catalog:
     path = _FOLDER / f"{code}.po"
     if not path.exists():
-        return NullTranslations()
+        return Catalog(locale=code)
     with path.open("rb") as file:
-        catalogue = read_po(file, locale=code)
+        return read_po(file, locale=code)
+
+
+def _compiled(catalogue: Catalog) -> NullTranslations:
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
     return Translations(compiled)
+
+
+def _with_values(ids: Any) -> str | tuple[str, str]:
+    return ids if isinstance(ids, str) else (ids[0], ids[1])

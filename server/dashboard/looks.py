@@ -106,40 +106,6 @@ OF_LEVELS: Final[Mapping[str, Look]] = {
 }
 
 
-# What the pre-flight says in the same words for everybody; what names a value is told in English.
-FINDINGS: Final = (
-    N_("This broadcast has no recipients to send to."),
-    N_("This broadcast has no recipients to send to. Everybody on its list has opted out."),
-    N_(
-        "The template's category is marketing. WhatsApp limits how much marketing one person gets, so some may not get "
-        "it."
-    ),
-    N_("The template's category is utility. It should follow something that each of these people did or asked for."),
-    N_("The template's category is authentication. It should carry a code, and nothing else."),
-    N_(
-        "WhatsApp has not reported on any message of this number yet: without its webhook nobody sees what is "
-        "delivered and read, and opt-outs by reply are not heard."
-    ),
-)
-
-# Why a row is left out, as `domain/phones.py` says it, and at the field of one phone, where it is a sentence.
-REASONS: Final = (
-    N_("duplicate"),
-    N_("not a phone number"),
-    N_("Not a phone number."),
-    N_("too long for a phone number"),
-    N_("Too long for a phone number."),
-    N_("too short for a phone number"),
-    N_("Too short for a phone number."),
-    N_("no country code, and no default country"),
-    N_("No country code, and no default country."),
-    N_("a spreadsheet has rounded this number"),
-    N_("A spreadsheet has rounded this number."),
-    N_("it is longer than a megabyte"),
-    N_("opted out"),
-)
-
-
 class Part(NamedTuple):
     """One part of the bar of a broadcast. The parts add up to `total_recipients`."""
 

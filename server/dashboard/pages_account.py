@@ -15,6 +15,7 @@ from server.dashboard.sign_in_limit import count_guess
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn
 from server.domain.audit import AuditAct
 from server.domain.errors import BadInput, LimitReached, NotFound
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import audit, passwords, second_steps, sessions, team
 from server.services.sessions import Visitor
@@ -124,7 +125,7 @@ async def end_session(
 ) -> Response:
     """Sign out in another browser."""
     if not await sessions.end_one(connection, visitor.user_id, session_id):
-        raise NotFound(f"There is no session {session_id}.")
+        raise NotFound(said("There is no session %(number)s.", number=session_id))
     await audit.add(connection, visitor.business_id, resources.who, AuditAct.SESSIONS_ENDED)
     return _back("sessions")
 

@@ -18,6 +18,7 @@ from server.domain.audit import AuditAct
 from server.domain.contacts import clean_tag, tags_in
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import audit, contacts, conversations, vocabulary
 from server.services.contacts import Filters, NewContact
@@ -272,9 +273,9 @@ def _attributes(pairs: list[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         cleaned = " ".join(name.split())
         if not cleaned and value.strip():
-            raise BadInput(f'The value "{value[:40]}" has no name.', pointer="/attributes")
+            raise BadInput(said('The value "%(value)s" has no name.', value=value[:40]), pointer="/attributes")
         if cleaned in wanted:
-            raise BadInput(f'"{cleaned}" stands there twice.', pointer="/attributes")
+            raise BadInput(said('"%(name)s" stands there twice.', name=cleaned), pointer="/attributes")
         if cleaned and value.strip():
             wanted[cleaned] = value
     return wanted

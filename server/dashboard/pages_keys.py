@@ -15,6 +15,7 @@ from server.domain.audit import AuditAct
 from server.domain.errors import BadInput
 from server.domain.roles import Permission
 from server.domain.scopes import KeyScope
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import accounts, audit
 from server.services.sessions import Visitor
@@ -60,7 +61,7 @@ async def revoke_key(key_id: Id, visitor: SignedIn, connection: PageTransaction,
 
 def _checked(name: str) -> str:
     if len(name) > _LONGEST_NAME:
-        raise BadInput(f"A name has at most {_LONGEST_NAME} characters.", pointer="/name")
+        raise BadInput(said("A name has at most %(most)s characters.", most=_LONGEST_NAME), pointer="/name")
     try:
         return storable(name)
     except ValueError as error:

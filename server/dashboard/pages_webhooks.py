@@ -20,6 +20,7 @@ from server.dashboard.rendering import render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.errors import BadInput, NotNow, Problem
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.domain.webhook_events import EventKind
 from server.parameters import Id
 from server.services import deliveries, webhook_endpoints
@@ -50,7 +51,7 @@ class WebhookForm(BaseModel):
             except ValueError as error:
                 problems.append(Problem(f"/{name}", str(error)))
             if len(str(values[name])) > longest:
-                problems.append(Problem(f"/{name}", f"At most {longest:,} characters."))
+                problems.append(Problem(f"/{name}", said("At most %(most)s characters.", most=f"{longest:,}")))
         if not self.events:
             problems.append(Problem("/events", N_("Choose at least one event.")))
         if problems:

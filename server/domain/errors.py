@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from server.domain.outcomes import Refused
+from server.domain.sentences import said
 
 
 class Problem(NamedTuple):
@@ -61,7 +62,7 @@ class StateDoesNotAllow(NotNow):
     """The broadcast's status rules the move out."""
 
     def __init__(self, move: str, status: str) -> None:
-        super().__init__(f"A broadcast that is {status} cannot {move}.")
+        super().__init__(said("A broadcast that is %(status)s cannot %(move)s.", status=status, move=move))
         self.move = move
         self.status = status
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 
 from server.domain.errors import NotFound
 from server.domain.limits import limit_shown
+from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.models import WhatsAppBroadcast
 from server.services.outlook import eta_of
@@ -43,7 +44,7 @@ async def show(connection: AsyncConnection, business_id: int | None, broadcast_i
         statement = statement.where(WhatsAppBroadcast.business_id == business_id)
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     return as_json(row)
 
 

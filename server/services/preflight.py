@@ -53,6 +53,7 @@ from server.domain.preflight import (
 )
 from server.domain.quiet_hours import timetable
 from server.domain.sending_plan import in_words
+from server.domain.sentences import said
 from server.models import Channel, WhatsAppBroadcast
 from server.providers import media_links, public_hosts
 from server.providers.whatsapp import WhatsAppClient
@@ -140,7 +141,7 @@ class Lookout:
         async with self.engine.connect() as connection:
             row = (await connection.execute(select(*columns).where(WhatsAppBroadcast.id == broadcast_id))).one_or_none()
         if row is None:
-            raise NotFound(f"There is no broadcast {broadcast_id}.")
+            raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
         return await self.of_message(row.business_id, row.channel_id, row.message)
 
     async def of_message(self, business_id: int, channel_id: int | None, message: Mapping[str, Any]) -> Outside:
@@ -194,8 +195,8 @@ def state_of(node: PhoneNumberNode) -> NumberState:
 def _reasons(health: HealthStatus) -> Iterable[str]:
     """Meta's own sentences on what keeps the number from sending, each with its full stop."""
     for entity in health.entities:
-        said = [part for error in entity.errors for part in (error.error_description, error.possible_solution) if part]
-        for sentence in (*said, *entity.additional_info):
+        told = [part for error in entity.errors for part in (error.error_description, error.possible_solution) if part]
+        for sentence in (*told, *entity.additional_info):
             yield f"{sentence[:LONGEST_REASON].rstrip('. ')}."
 
 
@@ -269,7 +270,7 @@ async def _checked(connection: AsyncConnection, subject: Subject, outside: Outsi
 async def _subject(connection: AsyncConnection, broadcast_id: int) -> Subject:
     broadcast = (await connection.execute(_BROADCAST, {"broadcast_id": broadcast_id})).one_or_none()
     if broadcast is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     who = {"broadcast_id": broadcast_id, "business_id": broadcast.business_id}
     opted_out_count = int(await connection.scalar(_OPTED_OUT, who) or 0)
     channel_id, rate_per_second, plan = 0, 0, None

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from server.domain.quiet_hours import EVERYBODY_AWAKE, QUIET, Hours, Timetable, parse, timetable
+from server.domain.sentences import said
 from server.domain.states import PauseReason, RecipientStatus
 from server.services import put_offs
 from server.services.ledger import Claimed, Result, Standing
@@ -18,7 +19,7 @@ from server.services.run_control import Cause, Stop
 from server.services.run_ledger import RunLedger
 
 MINUTE_SECONDS: Final = 60
-EVERYBODY_QUIET: Final = (
+EVERYBODY_QUIET: Final = said(
     "It is quiet hours for everybody who is left. It goes on by itself when the first may be sent to."
 )
 

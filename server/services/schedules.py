@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.sentences import said
 from server.domain.states import Act, Actor, BroadcastStatus, Move
 from server.services import broadcasts
 from server.services.events import add_act
@@ -29,7 +30,7 @@ async def change(connection: AsyncConnection, broadcast_id: int, at: datetime | 
     """
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if row.status not in (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED):
         raise StateDoesNotAllow(Act.SCHEDULE_ANEW, row.status)
     refuse_past(at)
@@ -38,7 +39,8 @@ async def change(connection: AsyncConnection, broadcast_id: int, at: datetime | 
     if row.status == BroadcastStatus.SCHEDULED and at is None:
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.UNSCHEDULE, by=by)
     elif row.status == BroadcastStatus.SCHEDULED:
-        detail = f"It was to start {_in_words(row.scheduled_at)}, and is to start {_in_words(at)}."
+        before, now = _in_words(row.scheduled_at), _in_words(at)
+        detail = said("It was to start %(before)s, and is to start %(now)s.", before=before, now=now)
         await add_act(connection, broadcast_id, Act.SCHEDULE_ANEW, by=by, status=row.status, detail=detail)
     await connection.execute(_SET, {"broadcast_id": broadcast_id, "at": at})
 
@@ -50,4 +52,6 @@ def refuse_past(at: datetime | None) -> None:
 
 
 def _in_words(at: datetime | None) -> str:
-    return "as soon as it is started" if at is None else f"at {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if at is None:
+        return said("as soon as it is started")
+    return said("at %(time)s", time=f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")

@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, NotNow
+from server.domain.sentences import said
 from server.domain.webhook_events import EventKind
 from server.models import WebhookEndpoint
 from server.providers.webhook_posts import may_be_asked
@@ -20,8 +21,8 @@ from server.secrets import Vault
 MOST_ENDPOINTS: Final = 20
 # For so long the old secret signs beside the new one.
 OLD_SECRET_FOR: Final = timedelta(hours=24)
-BY_A_PERSON: Final = "A person disabled it."
-REMOVED: Final = "A person removed it."
+BY_A_PERSON: Final = said("A person disabled it.")
+REMOVED: Final = said("A person removed it.")
 _SECRET_BYTES: Final = 32
 _E = WebhookEndpoint
 
@@ -57,7 +58,10 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
     count = select(func.count()).where(_E.business_id == business_id, _E.removed_at.is_(None))
     if int(await connection.scalar(count) or 0) >= MOST_ENDPOINTS:
         raise NotNow(
-            f"There are {MOST_ENDPOINTS} endpoints, which is as many as a business may have. Remove one first."
+            said(
+                "There are %(count)s endpoints, which is as many as a business may have. Remove one first.",
+                count=MOST_ENDPOINTS,
+            )
         )
     secret = _new_secret()
     values = {
@@ -88,7 +92,7 @@ async def show(connection: AsyncConnection, business_id: int, endpoint_id: int) 
     """One endpoint of a business, without its secret. Raises `NotFound`."""
     row = (await connection.execute(_shown(business_id).where(_E.id == endpoint_id))).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no webhook {endpoint_id}.")
+        raise NotFound(said("There is no webhook %(number)s.", number=endpoint_id))
     return dict(row)
 
 
