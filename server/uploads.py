@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from server.api_models.recipients import Recipient, Recipients
 from server.domain.errors import BadInput, Problem, StorageFull
 from server.services.audiences import Loaded
-from server.services.csv_lists import PHONE_COLUMN_OPTION, CsvList, Row
+from server.services.csv_lists import PHONE_COLUMN_OPTION, THE_LIST, CsvList, Row
 from server.services.json_lines import JsonLines
 
 _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -132,7 +132,7 @@ def _write(file: io.FileIO, piece: bytes) -> None:
 def opened(file: io.FileIO, phone_column: str | None) -> CsvList:
     """A CSV file as a list of people. Raises `BadInput` in the words of a query."""
     try:
-        return CsvList(file, "The list", phone_column)
+        return CsvList(file, THE_LIST, phone_column)
     except BadInput as error:
         # What is an option of the command line is a query parameter here.
         detail = error.detail.replace(f"{PHONE_COLUMN_OPTION} NAME", "?phone_column=NAME")

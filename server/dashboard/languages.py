@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from babel import Locale
 from babel.core import negotiate_locale
+from babel.lists import format_list
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -20,7 +21,7 @@ from babel.support import NullTranslations, Translations
 from markupsafe import Markup, escape
 
 from server.dashboard.formats import number_in
-from server.domain.sentences import Made, Patterns, Value, in_the_middle, retold
+from server.domain.sentences import Made, Patterns, Value, in_the_middle, retold, told_each
 
 DEFAULT: Final = "en"
 # As each calls itself.
@@ -87,9 +88,14 @@ class Speech:
         text, is_quoted = value
         if not is_quoted and _COUNT.fullmatch(text):
             return number_in(self.locale, int(text.replace(",", ""))) if "," in text else text
-        told = text if is_quoted else retold(text, self._sentence)
+        told = text if is_quoted else self._enumeration(text) or retold(text, self._sentence)
         # Another script within a line of this one does not turn what is around it.
         return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if told == text and self._is_rtl else told
+
+    def _enumeration(self, text: str) -> str | None:
+        last = next((last for last in (" and ", " or ") if last in text), ", ")
+        told = told_each(text, self._sentence) or told_each(text, self._sentence, last)
+        return told and format_list(told, style="or" if last == " or " else "standard", locale=self.locale)
 
     @property
     def _is_rtl(self) -> bool:

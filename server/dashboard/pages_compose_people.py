@@ -30,7 +30,7 @@ from server.domain.states import BroadcastStatus
 from server.parameters import Id
 from server.services import compositions, snapshots
 from server.services.audiences import Loaded, LoadProgress
-from server.services.csv_lists import CsvList, Row
+from server.services.csv_lists import THE_LIST, CsvList, Row
 from server.uploads import refuse_nobody, spooled
 
 router = APIRouter(prefix="/compose/{broadcast_id}", dependencies=[allowed_to(Permission.SEND)])
@@ -176,7 +176,7 @@ def problems_of(error: ClarionError) -> list[tuple[str, str]]:
 
 def _opened(file: io.FileIO, phone_column: str) -> CsvList:
     try:
-        return CsvList(file, "The list", phone_column or None)
+        return CsvList(file, THE_LIST, phone_column or None)
     except BadInput as error:
         raise in_the_words_of_a_page(error) from error
 
@@ -190,4 +190,4 @@ def _pasted(text: str) -> list[Row]:
         while rest:
             rest = rest[file.write(rest) :]
         file.seek(0)
-        return [row._replace(number=row.number - pasted.added_lines) for row in CsvList(file, "The list", None)]
+        return [row._replace(number=row.number - pasted.added_lines) for row in CsvList(file, THE_LIST, None)]

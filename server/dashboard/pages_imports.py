@@ -30,7 +30,7 @@ from server.domain.errors import BadInput, QueueAway
 from server.domain.roles import Permission
 from server.services import import_runs, vocabulary
 from server.services.contact_lists import ContactRow, Reading, meanings_of, people_of_csv, people_of_lines
-from server.services.csv_lists import CsvList
+from server.services.csv_lists import THE_LIST, CsvList
 from server.services.import_runs import ImportRun
 from server.services.sessions import Visitor
 from server.uploads import copied, spooled
@@ -156,7 +156,7 @@ def _open(
 def _csv(file: io.FileIO, phone_column: str | None) -> CsvList:
     """The file. Raises `BadInput` in the words of the form."""
     try:
-        return CsvList(file, "The list", phone_column)
+        return CsvList(file, THE_LIST, phone_column)
     except BadInput as error:
         raise in_the_words_of_a_page(error) from error
 

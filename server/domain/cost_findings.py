@@ -8,6 +8,7 @@ from server.domain.preflight import Code, Finding, Level
 from server.domain.sentences import counted, said
 
 SHOWN_COUNTRIES: Final = 5
+_CATEGORIES: Final = (said("marketing"), said("utility"), said("authentication"))
 _NO_COUNTRY: Final = said("numbers of no country")
 
 

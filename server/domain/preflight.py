@@ -123,12 +123,9 @@ def refuse_errors(found: Report) -> None:
         return
     if not any(error.pointer for error in errors):
         raise NotNow(" ".join(error.detail for error in errors))
-    many = "%(n)s things keep this broadcast from starting."
-    detail = (
-        errors[0].detail
-        if len(errors) == 1
-        else counted("1 thing keeps this broadcast from starting.", many, len(errors))
-    )
+    detail = errors[0].detail
+    if len(errors) > 1:
+        detail = said("%(count)s things keep this broadcast from starting.", count=len(errors))
     raise BadInput(detail, problems=[Problem(error.pointer, error.detail) for error in errors])
 
 

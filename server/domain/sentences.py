@@ -134,3 +134,18 @@ def in_the_middle(sentence: str) -> str | None:
     """A whole sentence as the phrase that it may have been made of: without its capital and its full stop."""
     is_whole = sentence.endswith(".") and sentence[:1].isupper()
     return sentence[:1].lower() + sentence[1:-1] if is_whole else None
+
+
+def told_each(text: str, tell: Callable[[str], str | None], between: str = ", ") -> list[str] | None:
+    """The phrases of an enumeration in other words, each told by itself; None where they are not all known.
+
+    A piece that is none belongs to the phrase before it: `tagged vip, new and old, whose city is Haifa` are two.
+    """
+    phrases: list[str] = []
+    for piece in text.split(between):
+        if phrases and tell(piece) is None:
+            phrases[-1] += between + piece
+        else:
+            phrases.append(piece)
+    told = [words for phrase in phrases if (words := tell(phrase)) is not None]
+    return told if 1 < len(told) == len(phrases) else None

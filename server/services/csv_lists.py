@@ -56,6 +56,8 @@ _NOT_CSV: Final = (
 )
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
 _NUL = "\x00"
+# What a list is called that came without the name of a file.
+THE_LIST: Final = said("The list")
 # What to do about it, in the words of the command line; other doors say it in their own.
 PHONE_COLUMN_OPTION: Final = "--phone-column"
 SAY_WHICH: Final = f"Say which: {PHONE_COLUMN_OPTION} NAME."
