@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from server.api_models.recipients import Recipient, Recipients
 from server.domain.errors import BadInput, Problem, StorageFull
+from server.domain.sentences import said
 from server.services.audiences import Loaded
 from server.services.csv_lists import PHONE_COLUMN_OPTION, THE_LIST, CsvList, Row
 from server.services.json_lines import JsonLines
@@ -95,8 +96,11 @@ def refuse_nobody(loaded: Loaded, people: List) -> None:
     if loaded.accepted_count:
         return
     is_file = isinstance(people, CsvList | JsonLines)
-    where, before = ("line {}", 0) if is_file else ("/recipients/{}", 1)
-    problems = [Problem(where.format(item["row"] - before), item["reason"]) for item in loaded.rejected]
+    problems = [
+        Problem(said("line %(number)s", number=row) if is_file else f"/recipients/{row - 1}", item["reason"])
+        for item in loaded.rejected
+        for row in (item["row"],)
+    ]
     raise BadInput("Nobody in this list can be sent to.", problems=problems)
 
 

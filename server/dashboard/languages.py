@@ -69,14 +69,23 @@ class Speech:
         return self.gettext(text) if told == text else told
 
     def _sentence(self, text: str) -> str | None:
+        return self._phrase(text) or self._whole(text)
+
+    def _phrase(self, text: str) -> str | None:
         if text in self._known:
             return self.gettext(text)
         made = self._patterns.find(text)
-        if made is not None:
-            return self._made(made)
+        return made and self._made(made)
+
+    def _whole(self, text: str) -> str | None:
+        """A sentence that was made of a phrase."""
         phrase = in_the_middle(text)
-        told = self._sentence(phrase) if phrase is not None else None
-        return f"{told[:1].upper()}{told[1:]}." if told is not None else None
+        # What begins with a value would take the beginning of any sentence for it.
+        made = self._patterns.find(phrase) if phrase is not None else None
+        if phrase is None or (made is not None and made.one.startswith("%(")):
+            return None
+        told = self._phrase(phrase)
+        return f"{told[:1].upper()}{told[1:]}." if told else None
 
     def _made(self, made: Made) -> str:
         values = {name: self._value(value) for name, value in made.values.items()}
@@ -90,16 +99,13 @@ class Speech:
             return number_in(self.locale, int(text.replace(",", ""))) if "," in text else text
         told = text if is_quoted else self._enumeration(text) or retold(text, self._sentence)
         # Another script within a line of this one does not turn what is around it.
-        return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if told == text and self._is_rtl else told
+        is_apart = self.direction == "rtl" and told == text and any(map(str.isalpha, text))
+        return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if is_apart else told
 
     def _enumeration(self, text: str) -> str | None:
         last = next((last for last in (" and ", " or ") if last in text), ", ")
         told = told_each(text, self._sentence) or told_each(text, self._sentence, last)
-        return told and format_list(told, style="or" if last == " or " else "standard", locale=self.locale)
-
-    @property
-    def _is_rtl(self) -> bool:
-        return self.direction == "rtl"
+        return format_list(told, style="or" if last == " or " else "standard", locale=self.locale) if told else None
 
     @property
     def callables(self) -> dict[str, Callable[..., str]]:

@@ -153,13 +153,12 @@ def of_audience(
 ) -> Iterator[Finding]:
     """Whom of the contacts it goes to, counted now: those of the start may be others. who: in words, no full stop."""
     if not recipients:
-        why = _why_nobody(contacts_count, opted_out_count)
         if starts_later:
-            later = said("Whoever is there when it starts gets it; if nobody is, it fails.")
-            detail = f"{said('%(why)s at present: %(who)s.', why=why, who=who)} {later}"
-            yield Finding(Level.WARNING, Code.NOBODY, detail, "/audience")
+            why = _nobody_at_present(who, contacts_count, opted_out_count)
+            then = said("Whoever is there when it starts gets it; if nobody is, it fails.")
+            yield Finding(Level.WARNING, Code.NOBODY, f"{why} {then}", "/audience")
         else:
-            yield Finding(Level.ERROR, Code.NOBODY, said("%(why)s: %(who)s.", why=why, who=who), "/audience")
+            yield Finding(Level.ERROR, Code.NOBODY, _nobody(who, contacts_count, opted_out_count), "/audience")
     elif opted_out_count:
         detail = counted(
             "1 person of the audience opted out and will get nothing.",
@@ -169,12 +168,22 @@ def of_audience(
         yield Finding(Level.INFO, Code.OPTED_OUT, detail)
 
 
-def _why_nobody(contacts_count: int, opted_out_count: int) -> str:
+def _nobody(who: str, contacts_count: int, opted_out_count: int) -> str:
     if not contacts_count:
-        return said("Nobody is in this audience")
+        return said("Nobody is in this audience: %(who)s.", who=who)
     if opted_out_count >= contacts_count:
-        return said("Everybody in this audience has opted out")
-    return said("Nobody in this audience has a value for everything that the message needs")
+        return said("Everybody in this audience has opted out: %(who)s.", who=who)
+    return said("Nobody in this audience has a value for everything that the message needs: %(who)s.", who=who)
+
+
+def _nobody_at_present(who: str, contacts_count: int, opted_out_count: int) -> str:
+    if not contacts_count:
+        return said("Nobody is in this audience at present: %(who)s.", who=who)
+    if opted_out_count >= contacts_count:
+        return said("Everybody in this audience has opted out at present: %(who)s.", who=who)
+    return said(
+        "Nobody in this audience has a value for everything that the message needs at present: %(who)s.", who=who
+    )
 
 
 def of_list(rejected_count: int, kept_reasons: Sequence[str]) -> Iterator[Finding]:

@@ -75,9 +75,11 @@ class Patterns:
         for pattern in self._patterns:
             if pattern.literal in sentence and (match := pattern.expression.fullmatch(sentence)):
                 groups = match.groupdict()
-                digits = groups.get("n", "1").replace(",", "")
+                if any(text.count("(") != text.count(")") for text in groups.values()):
+                    continue  # a piece of a longer sentence
+                n = int(groups.get("n", "1").replace(",", "")) if pattern.many is not None else 1
                 values = {name: Value(text, name in pattern.quoted) for name, text in groups.items()}
-                return Made(pattern.one, pattern.many, int(digits) if digits.isdecimal() else 1, values)
+                return Made(pattern.one, pattern.many, n, values)
         return None
 
 
@@ -87,7 +89,8 @@ def _compiled(form: str, one: str, many: str | None) -> _Pattern:
     seen: set[str] = set()
     expression = re.escape(literals[0])
     for name, literal in zip(names, literals[1:], strict=True):
-        expression += (f"(?P={name})" if name in seen else f"(?P<{name}>.+?)") + re.escape(literal)
+        value = r"[\d,]+" if name == "n" and many is not None else ".+?"
+        expression += (f"(?P={name})" if name in seen else f"(?P<{name}>{value})") + re.escape(literal)
         seen.add(name)
     quoted = frozenset(_QUOTED.findall(form))
     length = sum(map(len, literals))
@@ -102,13 +105,13 @@ _END_OF_PART: Final = frozenset(".!?)")
 def retold(text: str, tell: Callable[[str], str | None]) -> str:
     """A text of one or several sentences in other words. tell: those of one sentence; None: they stay as they are.
 
-    Where sentences stand together as one pattern has them, they are told together.
+    The first that is known alone is told alone; others together, as one pattern has them.
     """
     parts = list(_parts(text))
     told: list[str] = []
     begin = 0
     while begin < len(parts):
-        ends = range(min(len(parts), begin + _MOST_PARTS), begin, -1)
+        ends = range(begin + 1, min(len(parts), begin + _MOST_PARTS) + 1)
         found = ((end, tell(" ".join(parts[begin:end]))) for end in ends)
         end, words = next(((end, words) for end, words in found if words is not None), (begin + 1, None))
         told.append(parts[begin] if words is None else words)
@@ -132,7 +135,7 @@ def _parts(text: str) -> Iterator[str]:
 
 def in_the_middle(sentence: str) -> str | None:
     """A whole sentence as the phrase that it may have been made of: without its capital and its full stop."""
-    is_whole = sentence.endswith(".") and sentence[:1].isupper()
+    is_whole = sentence.endswith(".") and not sentence[:1].islower()
     return sentence[:1].lower() + sentence[1:-1] if is_whole else None
 
 

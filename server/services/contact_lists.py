@@ -31,7 +31,7 @@ from server.services.json_lines import lines_of
 
 LONGEST_SOURCE: Final = 200
 LONGEST_NOTE: Final = 2_000
-IN_A_FILE: Final = "in a list that was imported"
+IN_A_FILE: Final = said("in a list that was imported")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
