@@ -21,7 +21,7 @@ from server.domain.sentences import counted, said
 from server.domain.states import PauseReason
 
 APPROVED: Final = "APPROVED"
-DUPLICATE: Final = "duplicate"
+DUPLICATE: Final = said("duplicate")
 SHOWN_ROWS: Final = 5
 _MEGABYTE: Final = 1024 * 1024
 

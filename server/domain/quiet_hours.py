@@ -40,7 +40,7 @@ _NO_PLACES: Final = ("Etc/", "SystemV/", "US/", "Canada/", "Brazil/", "Mexico/",
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
 # What stands in the row of somebody who is put off by them; the statements of `services/ledger.py` know it too.
-QUIET: Final = "quiet hours"
+QUIET: Final = said("quiet hours")
 
 
 @dataclass(frozen=True, slots=True)

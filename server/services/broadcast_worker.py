@@ -331,7 +331,11 @@ class BroadcastWorker:
         if recipient.phone in self._control.opted_out:
             self._results.append(
                 Result(
-                    recipient.id, recipient.claim_number, RecipientStatus.SKIPPED, error_message="opted out", unused=1
+                    recipient.id,
+                    recipient.claim_number,
+                    RecipientStatus.SKIPPED,
+                    error_message=said("opted out"),
+                    unused=1,
                 )
             )
             return
