@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.csv_export import contacts_csv
 from server.cursors import page, read_cursor, read_place, write_place
 from server.dashboard.contact_looks import OF_MESSAGES, OF_WISHES
-from server.dashboard.forms import as_pairs, problems_at
+from server.dashboard.forms import as_pairs, problems_of
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.audit import AuditAct
@@ -137,7 +137,7 @@ async def create_contact(request: Request, visitor: SignedIn, connection: PageTr
         new = NewContact(typed.phone, typed.name, _tags(typed.tags), _attributes(typed.pairs))
         contact_id = await contacts.create(connection, visitor.business_id, new)
     except (BadInput, Taken) as error:
-        return await _form(request, visitor, connection, None, typed, problems_at(error, "/phone"))
+        return await _form(request, visitor, connection, None, typed, problems_of(error, "phone"))
     return _to(contact_id)
 
 
@@ -161,7 +161,7 @@ async def change_contact(
         changes["attributes"] = {**gone, **wanted}
         await contacts.change(connection, visitor.business_id, contact_id, changes)
     except (BadInput, Taken) as error:
-        return await _form(request, visitor, connection, contact, typed, problems_at(error, "/phone"))
+        return await _form(request, visitor, connection, contact, typed, problems_of(error, "phone"))
     return _to(contact_id)
 
 

@@ -45,7 +45,7 @@ async def make_key(
         made = await accounts.make_api_key(connection, visitor.business_id, _checked(kept), scope)
     except BadInput as error:
         typed = {"name": name, "scope": scope}
-        return await _page(request, visitor, connection, typed=typed, problems=dict(problems_of(error)))
+        return await _page(request, visitor, connection, typed=typed, problems=problems_of(error))
     about = {"subject": kept, "detail": scope.value}
     await audit.add(connection, visitor.business_id, resources.who, AuditAct.KEY_MADE, **about)
     return await _page(request, visitor, connection, made=made.key, made_name=kept)
