@@ -245,3 +245,22 @@ OF_ACTS: Final[Mapping[AuditAct, Look]] = {
     AuditAct.BROADCAST_STARTED: Look(N_("Broadcast started"), "live", "send"),
     AuditAct.BROADCAST_CANCELLED: Look(N_("Broadcast cancelled"), "neutral", "ban"),
 }
+
+# What was changed of a thing, by the name of its field.
+ACTS_ON_FIELDS: Final = frozenset((AuditAct.SETTINGS_CHANGED, AuditAct.WEBHOOK_CHANGED))
+OF_FIELDS: Final[Mapping[str, str]] = {
+    "name": N_("Name"),
+    "unknown_policy": N_("What happens to unknowns"),
+    "stop_words": N_("Words to stop"),
+    "start_words": N_("Words to start again"),
+    "time_zone": N_("Time zone"),
+    "quiet_hours": N_("Quiet hours"),
+    "frequency_cap": N_("Frequency cap"),
+    "opt_out_reply": N_("Reply to who stops"),
+    "opt_in_reply": N_("Reply to who starts again"),
+    "approval_over": N_("Second person"),
+    "url": N_("Address"),
+    "description": N_("Description"),
+    "events": N_("Events"),
+    "enabled": N_("Switched on or off"),
+}

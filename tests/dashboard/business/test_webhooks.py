@@ -15,7 +15,7 @@ from tests.support.hooks import receiving
 
 URL = "https://hooks.example.com/clarion"
 PAGES = "/settings/webhooks"
-_AUDIT = text("SELECT act, subject, detail FROM audit_log WHERE act LIKE 'webhook%' ORDER BY id")
+_AUDIT = text("SELECT act, subject, detail FROM audit_entries WHERE act LIKE 'webhook%' ORDER BY id")
 NEW = {"url": URL, "description": "the shop", "events": "recipient.failed"}
 
 
