@@ -13,8 +13,8 @@ from server.domain.audience import describe, parse
 from server.domain.blanks import Blank, Kind, blanks_of, filled
 from server.domain.errors import BadInput, NotFound, Problem
 from server.domain.messages import columns_of
+from server.domain.people_findings import DUPLICATE
 from server.domain.phones import normalise
-from server.domain.preflight import DUPLICATE
 from server.domain.template_parts import Shown, shown_to
 from server.services import channels, compositions, segments, templates
 from server.services.snapshots import Person, Place

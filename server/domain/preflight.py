@@ -5,7 +5,7 @@ would want to know before. An info is what they may expect. What concerns a few 
 not stop the good ones.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,9 +21,6 @@ from server.domain.sentences import counted, said
 from server.domain.states import PauseReason
 
 APPROVED: Final = "APPROVED"
-DUPLICATE: Final = said("duplicate")
-SHOWN_ROWS: Final = 5
-_MEGABYTE: Final = 1024 * 1024
 
 
 class Level(StrEnum):
@@ -129,158 +126,6 @@ def refuse_errors(found: Report) -> None:
     raise BadInput(detail, problems=[Problem(error.pointer, error.detail) for error in errors])
 
 
-# --- the people
-
-
-def of_people(recipients: int, opted_out_count: int) -> Iterator[Finding]:
-    """Who is left to send to. opted_out_count: people on the list who get nothing."""
-    if not recipients:
-        detail = said("This broadcast has no recipients to send to.")
-        if opted_out_count:
-            detail = f"{detail} {said('Everybody on its list has opted out.')}"
-        yield Finding(Level.ERROR, Code.NOBODY, detail, "/recipients")
-    elif opted_out_count:
-        detail = counted(
-            "1 person on the list opted out and will get nothing.",
-            "%(n)s people on the list opted out and will get nothing.",
-            opted_out_count,
-        )
-        yield Finding(Level.INFO, Code.OPTED_OUT, detail)
-
-
-def of_audience(
-    who: str, contacts_count: int, opted_out_count: int, recipients: int, *, starts_later: bool
-) -> Iterator[Finding]:
-    """Whom of the contacts it goes to, counted now: those of the start may be others. who: in words, no full stop."""
-    if not recipients:
-        if starts_later:
-            why = _nobody_at_present(who, contacts_count, opted_out_count)
-            then = said("Whoever is there when it starts gets it; if nobody is, it fails.")
-            yield Finding(Level.WARNING, Code.NOBODY, f"{why} {then}", "/audience")
-        else:
-            yield Finding(Level.ERROR, Code.NOBODY, _nobody(who, contacts_count, opted_out_count), "/audience")
-    elif opted_out_count:
-        detail = counted(
-            "1 person of the audience opted out and will get nothing.",
-            "%(n)s people of the audience opted out and will get nothing.",
-            opted_out_count,
-        )
-        yield Finding(Level.INFO, Code.OPTED_OUT, detail)
-
-
-def _nobody(who: str, contacts_count: int, opted_out_count: int) -> str:
-    if not contacts_count:
-        return said("Nobody is in this audience: %(who)s.", who=who)
-    if opted_out_count >= contacts_count:
-        return said("Everybody in this audience has opted out: %(who)s.", who=who)
-    return said("Nobody in this audience has a value for everything that the message needs: %(who)s.", who=who)
-
-
-def _nobody_at_present(who: str, contacts_count: int, opted_out_count: int) -> str:
-    if not contacts_count:
-        return said("Nobody is in this audience at present: %(who)s.", who=who)
-    if opted_out_count >= contacts_count:
-        return said("Everybody in this audience has opted out at present: %(who)s.", who=who)
-    return said(
-        "Nobody in this audience has a value for everything that the message needs at present: %(who)s.", who=who
-    )
-
-
-def of_list(rejected_count: int, kept_reasons: Sequence[str]) -> Iterator[Finding]:
-    """Rows that were left out. kept_reasons: of the first of them, as many as are kept."""
-    duplicates_count = sum(reason == DUPLICATE for reason in kept_reasons)
-    others_count = rejected_count - duplicates_count
-    is_counted = rejected_count == len(kept_reasons)
-    if duplicates_count:
-        detail = f"{_same_phone(duplicates_count, is_counted=is_counted)} {said('Each phone is sent to once.')}"
-        yield Finding(Level.INFO, Code.DUPLICATES, detail)
-    if others_count:
-        detail = _of_no_use(others_count, is_counted=is_counted or not duplicates_count)
-        yield Finding(Level.WARNING, Code.REJECTED_ROWS, detail)
-
-
-def _same_phone(count: int, *, is_counted: bool) -> str:
-    if is_counted:
-        return counted(
-            "1 row of the list has a phone that came before.",
-            "%(n)s rows of the list have a phone that came before.",
-            count,
-        )
-    return counted(
-        "At least 1 row of the list has a phone that came before.",
-        "At least %(n)s rows of the list have a phone that came before.",
-        count,
-    )
-
-
-def _of_no_use(count: int, *, is_counted: bool) -> str:
-    if is_counted:
-        return counted(
-            "1 row of the list cannot be used and was left out.",
-            "%(n)s rows of the list cannot be used and were left out.",
-            count,
-        )
-    return counted(
-        "At most 1 row of the list cannot be used and was left out.",
-        "At most %(n)s rows of the list cannot be used and were left out.",
-        count,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Lack:
-    """A column that some people have no value for. first_rows: the lines of the first of them, where they are known."""
-
-    column: str
-    people_count: int
-    first_rows: tuple[int, ...]
-
-
-REFUSED: Final = said("WhatsApp will refuse the message without it.")
-LEFT_OUT: Final = said("Whoever has none is left out.")
-
-
-def of_values(lacks: Iterable[Lack], recipients: int, consequence: str = REFUSED) -> Iterator[Finding]:
-    """Values that the message needs and people do not have. WhatsApp refuses an empty one (131008)."""
-    for lack in lacks:
-        level = Level.ERROR if lack.people_count >= recipients else Level.WARNING
-        yield Finding(level, Code.VALUE_MISSING, f"{_lacking(lack, recipients)} {consequence}", "/recipients")
-
-
-def _lacking(lack: Lack, recipients: int) -> str:
-    rows = said("%(rows)s and more", rows=_rows(lack)) if lack.people_count > len(lack.first_rows) else _rows(lack)
-    if lack.people_count >= recipients:
-        if lack.first_rows:
-            return said('Nobody has a value for "%(column)s" (rows %(rows)s).', column=lack.column, rows=rows)
-        return said('Nobody has a value for "%(column)s".', column=lack.column)
-    if lack.first_rows:
-        return counted(
-            '1 person has no value for "%(column)s" (rows %(rows)s).',
-            '%(n)s people have no value for "%(column)s" (rows %(rows)s).',
-            lack.people_count,
-            column=lack.column,
-            rows=rows,
-        )
-    return counted(
-        '1 person has no value for "%(column)s".',
-        '%(n)s people have no value for "%(column)s".',
-        lack.people_count,
-        column=lack.column,
-    )
-
-
-def _rows(lack: Lack) -> str:
-    return ", ".join(map(str, lack.first_rows))
-
-
-def of_pace(recipients: int, rate_per_second: int) -> Iterator[Finding]:
-    """How long it takes. rate_per_second: messages per second, 0 where nothing limits it."""
-    if recipients and rate_per_second:
-        took = in_words(recipients / rate_per_second)
-        pace = said("At %(rate)s messages a second it takes %(time)s.", rate=f"{rate_per_second:,}", time=took)
-        yield Finding(Level.INFO, Code.DURATION, pace)
-
-
 # --- the template
 
 
@@ -342,6 +187,14 @@ def of_bad_input(code: Code, error: BadInput) -> Iterator[Finding]:
 
 
 # --- what is around it
+
+
+def of_pace(recipients: int, rate_per_second: int) -> Iterator[Finding]:
+    """How long it takes. rate_per_second: messages per second, 0 where nothing limits it."""
+    if recipients and rate_per_second:
+        took = in_words(recipients / rate_per_second)
+        pace = said("At %(rate)s messages a second it takes %(time)s.", rate=f"{rate_per_second:,}", time=took)
+        yield Finding(Level.INFO, Code.DURATION, pace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,92 +338,6 @@ def of_frequency_cap(cap: str, people_count: int, recipients: int) -> Iterator[F
             yield Finding(Level.INFO, Code.FREQUENCY_CAP, detail)
 
 
-# --- the media of the header
-
-
-@dataclass(frozen=True, slots=True)
-class LinkAnswer:
-    """What a media link answered to a HEAD request; size_bytes is None where it does not say."""
-
-    http_status: int
-    media_type: str = ""
-    size_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LinkRefused:
-    """A link that WhatsApp can never fetch, and that was not asked. reason: in plain words, without a full stop."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class LinkSilent:
-    """A link that did not answer. reason: in plain words, without a full stop."""
-
-    reason: str
-
-
-LinkLook = LinkAnswer | LinkRefused | LinkSilent
-
-_GONE: Final = frozenset((404, 410))
-# Some servers answer no HEAD at all, and are no worse for it.
-_NO_HEAD: Final = frozenset((405, 501))
-LARGEST_MEGABYTES: Final[Mapping[str, int]] = {"image": 5, "video": 16, "document": 100}
-
-
-def of_link(kind: str, look: LinkLook) -> Iterator[Finding]:
-    """The link of a header. kind: image, video or document; sizes are Meta's."""
-    pointer = f"/template/header/{kind}/link"
-    match look:
-        case LinkRefused(reason):
-            detail = said("The %(kind)s's link cannot be used: %(reason)s.", kind=kind, reason=reason)
-            yield Finding(Level.ERROR, Code.MEDIA_LINK, detail, pointer)
-        case LinkSilent(reason):
-            detail = said("The %(kind)s's link does not answer: %(reason)s.", kind=kind, reason=reason)
-            yield Finding(Level.WARNING, Code.MEDIA_LINK, detail, pointer)
-        case LinkAnswer(http_status) if http_status in _GONE:
-            detail = said("The %(kind)s is not where its link says (HTTP %(status)s).", kind=kind, status=http_status)
-            yield Finding(Level.ERROR, Code.MEDIA_LINK, detail, pointer)
-        case LinkAnswer(http_status) if http_status in _NO_HEAD:
-            return
-        case LinkAnswer(http_status) if not 200 <= http_status < 300:
-            detail = said(
-                "The %(kind)s's link answers with HTTP %(status)s; it should open without signing in.",
-                kind=kind,
-                status=http_status,
-            )
-            yield Finding(Level.WARNING, Code.MEDIA_LINK, detail, pointer)
-        case LinkAnswer(_, media_type, size_bytes):
-            yield from _of_media(kind, media_type, size_bytes, pointer)
-
-
-def _of_media(kind: str, media_type: str, size_bytes: int | None, pointer: str) -> Iterator[Finding]:
-    if kind in ("image", "video") and media_type and not media_type.lower().startswith(f"{kind}/"):
-        detail = said(
-            "The %(kind)s's link leads to %(type)s; WhatsApp will not take it for %(a_kind)s.",
-            kind=kind,
-            type=media_type,
-            a_kind=said("an image") if kind == "image" else said("a video"),
-        )
-        yield Finding(Level.WARNING, Code.MEDIA_LINK, detail, pointer)
-    largest = LARGEST_MEGABYTES.get(kind)
-    if largest is not None and size_bytes is not None and size_bytes > largest * _MEGABYTE:
-        detail = said(
-            "The %(kind)s has %(size)s MB; WhatsApp takes %(most)s MB at most.",
-            kind=kind,
-            size=f"{size_bytes / _MEGABYTE:.1f}",
-            most=largest,
-        )
-        yield Finding(Level.WARNING, Code.MEDIA_LINK, detail, pointer)
-
-
-def of_personal_link(kind: str) -> Finding:
-    """A link that differs from person to person."""
-    detail = said("The %(kind)s's link differs from person to person, so it was not tried.", kind=kind)
-    return Finding(Level.INFO, Code.MEDIA_LINK, detail)
-
-
 # --- words
 
 
@@ -580,9 +347,6 @@ def _plain(status: str) -> str:
 
 # Words that a sentence may have in it.
 _WORDS: Final = (
-    said("image"),
-    said("video"),
-    said("document"),
     said("pending"),
     said("rejected"),
     said("paused"),

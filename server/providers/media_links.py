@@ -17,7 +17,7 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 from pyreqwest.response import Response
 
-from server.domain.preflight import LinkAnswer, LinkLook, LinkRefused, LinkSilent
+from server.domain.media_findings import LinkAnswer, LinkLook, LinkRefused, LinkSilent
 from server.domain.sentences import said
 from server.providers.public_hosts import LookUp, is_public, look_up
 

@@ -21,33 +21,26 @@ from server.config import Settings
 from server.domain.audience import parse
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
 from server.domain.limits import throughput_of
+from server.domain.media_findings import of_link, of_personal_link
 from server.domain.messages import MEDIA, MessagePlan, Value, columns_of, plan_text
 from server.domain.messaging_limit import limit_of
+from server.domain.people_findings import LEFT_OUT, SHOWN_ROWS, Lack, of_audience, of_list, of_people, of_values
 from server.domain.preflight import (
-    LEFT_OUT,
-    SHOWN_ROWS,
     Code,
     Finding,
-    Lack,
     Level,
     NumberState,
     Report,
     of_absence,
-    of_audience,
     of_bad_input,
     of_frequency_cap,
-    of_link,
-    of_list,
     of_messaging_limit,
     of_number,
     of_pace,
-    of_people,
-    of_personal_link,
     of_plan,
     of_quiet_hours,
     of_refusal,
     of_template,
-    of_values,
     of_webhook,
     report,
 )

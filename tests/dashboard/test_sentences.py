@@ -7,7 +7,16 @@ from decimal import Decimal
 import pytest
 
 from server.dashboard.languages import speech
-from server.domain import account_news, breakers, canary, cost_findings, preflight, sending_plan
+from server.domain import (
+    account_news,
+    breakers,
+    canary,
+    cost_findings,
+    media_findings,
+    people_findings,
+    preflight,
+    sending_plan,
+)
 from server.domain.audience import describe, parse
 from server.domain.costs import Cost, Counted, CountryCost
 from server.domain.decisions import BreakerCandidate
@@ -15,9 +24,11 @@ from server.domain.errors import BadInput, StateDoesNotAllow
 from server.domain.evidence import Neighbours, Silence, UnknownPolicy, outlook
 from server.domain.frequency_cap import FrequencyCap
 from server.domain.meanings import MEANINGS, explain_stop
+from server.domain.media_findings import LinkAnswer, LinkRefused, LinkSilent
 from server.domain.messages import plan_template
 from server.domain.outcomes import NeverLeft, Refused
-from server.domain.preflight import Lack, LinkAnswer, LinkRefused, LinkSilent, NumberState
+from server.domain.people_findings import Lack
+from server.domain.preflight import NumberState
 from server.domain.quiet_hours import QuietHours
 from server.domain.states import Act, Move
 from server.services.runs import InFlight
@@ -30,18 +41,18 @@ _ADDRESS = "https://cdn.example/a.png"
 
 def _of_people() -> Iterator[preflight.Finding]:
     for recipients, opted_out_count in ((0, 0), (0, 3), (5, 1), (5, 1_234)):
-        yield from preflight.of_people(recipients, opted_out_count)
+        yield from people_findings.of_people(recipients, opted_out_count)
     who = describe(
         parse({"tags": ["vip", "new"], "not_tags": ["staff"], "where": [{"attribute": "city", "is": "Haifa"}]})
     )
     for counts in ((0, 0, 0), (2, 2, 0), (2, 0, 0), (9, 4, 5)):
-        yield from preflight.of_audience(who, *counts, starts_later=False)
-        yield from preflight.of_audience("everybody", *counts, starts_later=True)
+        yield from people_findings.of_audience(who, *counts, starts_later=False)
+        yield from people_findings.of_audience("everybody", *counts, starts_later=True)
     for rejected_count, reasons in ((1, ["duplicate"]), (4, ["duplicate", "x"]), (2, ["x", "x"]), (9, [])):
-        yield from preflight.of_list(rejected_count, reasons)
+        yield from people_findings.of_list(rejected_count, reasons)
     lacks = [Lack("first_name", count, rows) for count in (1, 3, 10) for rows in ((), (2,), (2, 4))]
-    yield from preflight.of_values(lacks, 10)
-    yield from preflight.of_values(lacks, 10, preflight.LEFT_OUT)
+    yield from people_findings.of_values(lacks, 10)
+    yield from people_findings.of_values(lacks, 10, people_findings.LEFT_OUT)
 
 
 def _of_surroundings() -> Iterator[preflight.Finding]:
@@ -74,9 +85,9 @@ def _of_media() -> Iterator[preflight.Finding]:
         LinkAnswer(200, "text/html", 999_999_999),
     )
     for kind in ("image", "video", "document"):
-        yield preflight.of_personal_link(kind)
+        yield media_findings.of_personal_link(kind)
         for look in looks:
-            yield from preflight.of_link(kind, look)
+            yield from media_findings.of_link(kind, look)
 
 
 def _of_costs() -> Iterator[preflight.Finding]:
