@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from server.domain.errors import DatabaseAway, StorageFull
+from server.domain.sentences import said
 
 CONNECT_TIMEOUT_SECONDS = 5
 IDLE_SECONDS = 1.0
@@ -100,7 +101,7 @@ def in_words(error: BaseException) -> DatabaseAway | StorageFull:
     if isinstance(error, psycopg.errors.DiskFull):
         return StorageFull("The database's disk is full. Free some space and try again; nothing was half done.")
     first_line = str(error).strip().partition("\n")[0]
-    return DatabaseAway(f"The database does not answer: {first_line}")
+    return DatabaseAway(said("The database does not answer: %(why)s", why=first_line))
 
 
 async def plain_connection(database_url: str) -> AsyncConnection:

@@ -48,7 +48,7 @@ async def add_webhook(
     """Tell an address of events from now on. The secret that signs them is in this answer and nowhere else."""
     allow_private = resources.settings.webhooks_allow_private
     new = NewEndpoint(wanted.url, wanted.events, wanted.description, allow_private)
-    made = await webhook_endpoints.add(connection, resources.vault, business_id, new)
+    made = await webhook_endpoints.add(connection, resources.vault, business_id, new, resources.who)
     shown = await webhook_endpoints.show(connection, business_id, made.id)
     return WebhookMade.model_validate({**shown, "secret": made.secret})
 
@@ -66,14 +66,18 @@ async def change_webhook(
     """Change the address, the events or the description; disable it, or enable it again."""
     changes = wanted.model_dump(exclude_unset=True)
     allow_private = resources.settings.webhooks_allow_private
-    await webhook_endpoints.change(connection, business_id, webhook_id, changes, allow_private=allow_private)
+    await webhook_endpoints.change(
+        connection, business_id, webhook_id, changes, allow_private=allow_private, who=resources.who
+    )
     return WebhookShown.model_validate(await webhook_endpoints.show(connection, business_id, webhook_id))
 
 
 @router.delete("/{webhook_id}", status_code=HTTPStatus.NO_CONTENT, responses=_gone)
-async def remove_webhook(webhook_id: Id, connection: Transaction, business_id: BusinessId) -> None:
+async def remove_webhook(
+    webhook_id: Id, connection: Transaction, business_id: BusinessId, resources: Resources
+) -> None:
     """Tell it no more; what was to be delivered is not."""
-    await webhook_endpoints.remove(connection, business_id, webhook_id)
+    await webhook_endpoints.remove(connection, business_id, webhook_id, resources.who)
 
 
 @router.post("/{webhook_id}/test", status_code=HTTPStatus.ACCEPTED, responses=_gone_or_not_now)
@@ -88,7 +92,7 @@ async def rotate_webhook_secret(
     webhook_id: Id, connection: Transaction, business_id: BusinessId, resources: Resources
 ) -> WebhookMade:
     """Give it a new secret, which is shown once. For 24 hours events are signed with the one before as well."""
-    made = await webhook_endpoints.rotate_secret(connection, resources.vault, business_id, webhook_id)
+    made = await webhook_endpoints.rotate_secret(connection, resources.vault, business_id, webhook_id, resources.who)
     shown = await webhook_endpoints.show(connection, business_id, webhook_id)
     return WebhookMade.model_validate({**shown, "secret": made.secret})
 

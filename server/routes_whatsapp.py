@@ -114,6 +114,12 @@ async def start_broadcast(broadcast_id: Id, resources: Resources, business_id: B
     return await steering.start(resources, business_id, broadcast_id)
 
 
+@router.delete("/{broadcast_id}", status_code=HTTPStatus.NO_CONTENT, responses=_moved)
+async def delete_draft(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> None:
+    """Delete a draft with its recipients; what was ever started stays."""
+    await steering.delete_draft(resources, business_id, broadcast_id)
+
+
 @router.post("/{broadcast_id}/pause", status_code=HTTPStatus.ACCEPTED, responses=_moved)
 async def pause_broadcast(broadcast_id: Id, resources: Resources, business_id: BusinessId) -> StoppedBroadcast:
     """Pause: no request leaves later than 250 ms after this was answered. Says how many were in flight."""

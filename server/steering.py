@@ -15,9 +15,9 @@ from server.domain.approval import Verdict
 from server.domain.audit import AuditAct
 from server.domain.errors import NotNow
 from server.domain.preflight import refuse_errors
+from server.domain.sentences import said
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
-from server.jobs.broadcast_job import process_broadcast_job
-from server.jobs.queues import HintQueue
+from server.jobs.hints import enqueue_broadcast
 from server.logs import Event, get_logger
 from server.once import OnceInParts
 from server.providers.whatsapp import WhatsAppClient
@@ -69,7 +69,7 @@ async def pause(
     """
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
-        why = Why(PauseReason.USER, None if who is None else f"Paused by {who}.")
+        why = Why(PauseReason.USER, None if who is None else said("Paused by %(who)s.", who=who))
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.PAUSE, by=Actor.USER, why=why)
         in_flight_count = await stops.in_flight_count(connection, broadcast_id)
         return await _stopped(connection, business_id, broadcast_id, in_flight_count)
@@ -175,6 +175,14 @@ async def start_within(
     await _write_down(resources, connection, broadcast_id, AuditAct.BROADCAST_STARTED)
 
 
+async def delete_draft(resources: WebResources, business_id: int, broadcast_id: int) -> None:
+    """Take a draft away, with its recipients. Raises `StateDoesNotAllow` where it is no draft, or no longer."""
+    async with resources.engine.begin() as connection:
+        await show(connection, business_id, broadcast_id)
+        await _write_down(resources, connection, broadcast_id, AuditAct.DRAFT_DELETED)
+        await drafts.forget(connection, broadcast_id)
+
+
 async def decline(resources: WebResources, business_id: int, broadcast_id: int, note: str) -> None:
     """Put a broadcast back that another person asked for. note: why."""
     async with resources.engine.begin() as connection:
@@ -193,15 +201,9 @@ async def enqueue(resources: WebResources, broadcast: Broadcast) -> None:
     if broadcast.status is not BroadcastStatus.QUEUED:
         return
     try:
-        await asyncio.to_thread(_hint, resources.queue, broadcast)
+        await asyncio.to_thread(enqueue_broadcast, resources.queue, broadcast)
     except redis.RedisError as error:
         _log.warning(Event.HINT_LOST, broadcast_id=broadcast.id, error=str(error))
-
-
-# fmt: off
-def _hint(queue: HintQueue, broadcast: Broadcast) -> None:
-    queue.enqueue(process_broadcast_job, broadcast.id, job_timeout='30m', job_id=f"broadcast_{broadcast.id}")
-# fmt: on
 
 
 async def show(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:

@@ -16,12 +16,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from server.api_models.recipients import Recipient, Recipients
 from server.domain.errors import BadInput, Problem, StorageFull
+from server.domain.sentences import said
 from server.services.audiences import Loaded
-from server.services.csv_lists import CsvList, Row
+from server.services.csv_lists import PHONE_COLUMN_OPTION, THE_LIST, CsvList, Row
 from server.services.json_lines import JsonLines
 
 _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
-_OPTION: Final = "--phone-column"
 
 CSV: Final = "text/csv"
 JSON_LINES: Final = frozenset(
@@ -96,8 +96,11 @@ def refuse_nobody(loaded: Loaded, people: List) -> None:
     if loaded.accepted_count:
         return
     is_file = isinstance(people, CsvList | JsonLines)
-    where, before = ("line {}", 0) if is_file else ("/recipients/{}", 1)
-    problems = [Problem(where.format(item["row"] - before), item["reason"]) for item in loaded.rejected]
+    problems = [
+        Problem(said("line %(number)s", number=row) if is_file else f"/recipients/{row - 1}", item["reason"])
+        for item in loaded.rejected
+        for row in (item["row"],)
+    ]
     raise BadInput("Nobody in this list can be sent to.", problems=problems)
 
 
@@ -133,9 +136,9 @@ def _write(file: io.FileIO, piece: bytes) -> None:
 def opened(file: io.FileIO, phone_column: str | None) -> CsvList:
     """A CSV file as a list of people. Raises `BadInput` in the words of a query."""
     try:
-        return CsvList(file, "The list", phone_column)
+        return CsvList(file, THE_LIST, phone_column)
     except BadInput as error:
         # What is an option of the command line is a query parameter here.
-        detail = error.detail.replace(f"{_OPTION} NAME", "?phone_column=NAME")
-        pointer = error.problems[0].pointer.replace(_OPTION, "query: phone_column")
+        detail = error.detail.replace(f"{PHONE_COLUMN_OPTION} NAME", "?phone_column=NAME")
+        pointer = error.problems[0].pointer.replace(PHONE_COLUMN_OPTION, "query: phone_column")
         raise BadInput(detail, pointer=pointer) from error

@@ -46,6 +46,7 @@ from server.dashboard.rendering import STATIC, is_fragment, render
 from server.dashboard.visitor import SignInNeeded, refuse_forgeries, to_sign_in
 from server.database import in_words
 from server.domain.errors import ClarionError
+from server.domain.sentences import said
 
 # What is not for a browser: whoever asks for it is answered in JSON, also where it does not exist.
 _FOR_PROGRAMS: Final = ("/api/", "/webhooks/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics")
@@ -82,6 +83,10 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "same-origin",
+}
+_PHRASES: Final = {
+    HTTPStatus.NOT_FOUND: N_("There is no such page."),
+    HTTPStatus.METHOD_NOT_ALLOWED: N_("This page is not opened in this way."),
 }
 _SECONDS_OF_A_YEAR: Final = 365 * 86_400
 _SMALLEST_TO_COMPRESS: Final = 500
@@ -152,14 +157,16 @@ async def _show_error(request: Request, error: Exception) -> Response:
 
 async def _show_bad_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    said = "; ".join(f"{item['loc'][-1]}: {item['msg']}" for item in error.errors()[:3])
-    return _page(request, HTTPStatus.UNPROCESSABLE_ENTITY, said)
+    fields = ", ".join(dict.fromkeys(str(item["loc"][-1]) for item in error.errors()))
+    return _page(
+        request, HTTPStatus.UNPROCESSABLE_ENTITY, said('What came in "%(fields)s" cannot be used.', fields=fields)
+    )
 
 
 async def _show_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return _page(request, status, f"{status.phrase}." if error.detail == status.phrase else str(error.detail))
+    return _page(request, status, _PHRASES.get(status) or str(error.detail))
 
 
 async def _show_outage(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from server.domain.blanks import Blank, filled
 from server.domain.canary import Bounds
 from server.domain.errors import BadInput, Problem
 from server.domain.phones import is_country
+from server.domain.sentences import said
 
 LONGEST_NAME: Final = 200
 _CONDITIONS: Final[Mapping[str, tuple[str, bool | None]]] = {
@@ -38,7 +39,7 @@ def name_in(form: FormData, otherwise: str) -> str:
     """The name of the broadcast; nobody has to think of one."""
     name = text_in(form, "name") or otherwise
     if len(name) > LONGEST_NAME:
-        raise BadInput(f"A name has at most {LONGEST_NAME} characters.", pointer="/name")
+        raise BadInput(said("A name has at most %(most)s characters.", most=LONGEST_NAME), pointer="/name")
     return name
 
 
@@ -46,7 +47,7 @@ def country_in(form: Mapping[str, Any]) -> str | None:
     """The country of numbers without a country code."""
     code = str(form.get("country") or "").strip().upper()
     if code and not is_country(code):
-        raise BadInput(f'"{code[:10]}" is not a country.', pointer="/default_country")
+        raise BadInput(said('"%(name)s" is not a country.', name=code[:10]), pointer="/default_country")
     return code or None
 
 

@@ -129,7 +129,7 @@ async def load_sheet(
 
 def beside_of(sheet: Sheet, shown: Beside, phone: str = "") -> dict[str, Any]:
     """What the phone beside the steps is drawn from."""
-    return {"sheet": sheet, "draft": sheet.draft, "beside": shown, "phone": phone, "as_whatsapp": view.as_whatsapp}
+    return {"sheet": sheet, "draft": sheet.draft, "beside": shown, "phone": phone}
 
 
 def to_step(broadcast_id: int, step: str) -> Response:

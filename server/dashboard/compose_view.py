@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from markupsafe import Markup, escape
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,9 +13,9 @@ from server.domain.audience import describe, parse
 from server.domain.blanks import Blank, Kind, blanks_of, filled
 from server.domain.errors import BadInput, NotFound, Problem
 from server.domain.messages import columns_of
+from server.domain.people_findings import DUPLICATE
 from server.domain.phones import normalise
-from server.domain.preflight import DUPLICATE
-from server.domain.previews import Bubble, Part, bubble_of
+from server.domain.template_parts import Shown, shown_to
 from server.services import channels, compositions, segments, templates
 from server.services.snapshots import Person, Place
 
@@ -43,7 +42,6 @@ _STEP_OF: Final = (
 )
 _GUESSED: Final = frozenset((Kind.BODY, Kind.HEADER))
 MOST_PROBLEMS: Final = 10
-_GAP, _END = "\ue000", "\ue001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Sheet:
 class Beside(NamedTuple):
     """The phone. person: whose message it shows; previous, next: their neighbours. lacks: people by column."""
 
-    bubble: Bubble
+    bubble: Shown
     person: Person | None
     previous_id: int | None
     next_id: int | None
@@ -155,7 +153,7 @@ async def beside(
         except BadInput as error:
             problem = str(error)
     components = sheet.template["components"] if sheet.template is not None else []
-    bubble = bubble_of(sheet.message, components, person.variables if person is not None else {})
+    bubble = shown_to(sheet.message, components, person.variables if person is not None else {})
     before_id, after_id = (None if one is None else one.id for one in (previous, after))
     return Beside(bubble, person, before_id, after_id, lacks, problem)
 
@@ -231,24 +229,3 @@ def step_of(pointer: str) -> str | None:
 def by_pointer(problems: Sequence[Problem]) -> dict[str, str]:
     """What is wrong, by the field it is about."""
     return {problem.pointer: problem.detail for problem in reversed(problems)}
-
-
-# --- as WhatsApp shows it
-
-_LOOKS: Final = (
-    (re.compile(r"```(.+?)```", re.DOTALL), "code"),
-    (re.compile(r"(?<![\w*])\*(?=\S)([^*\n]+?)(?<=\S)\*(?![\w*])"), "strong"),
-    (re.compile(r"(?<![\w_])_(?=\S)([^_\n]+?)(?<=\S)_(?![\w_])"), "em"),
-    (re.compile(r"(?<![\w~])~(?=\S)([^~\n]+?)(?<=\S)~(?![\w~])"), "s"),
-)
-_LINK: Final = re.compile(r"https?://[^\s<>\"]+")
-
-
-def as_whatsapp(parts: Sequence[Part]) -> Markup:
-    """A text with WhatsApp's own signs for bold, italic, struck through and code; what is missing is marked."""
-    joined = "".join(f"{_GAP}{part.text}{_END}" if part.is_missing else part.text for part in parts)
-    shown = str(escape(joined))
-    shown = _LINK.sub(lambda found: f'<span class="link">{found[0]}</span>', shown)
-    for pattern, tag in _LOOKS:
-        shown = pattern.sub(lambda found, tag=tag: f"<{tag}>{found[1]}</{tag}>", shown)  # type: ignore[misc]
-    return Markup(shown.replace(_GAP, "<mark>").replace(_END, "</mark>"))  # noqa: S704 - escaped above

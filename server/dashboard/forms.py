@@ -1,9 +1,10 @@
 """What forms have in common: pairs of fields, and what is wrong, by the field it is at."""
 
-from collections.abc import Mapping
 from itertools import zip_longest
 
 from server.domain.errors import BadInput, NotNow
+from server.domain.sentences import said
+from server.services.csv_lists import NAME_IT, SAY_WHICH
 
 # What is wrong with the form as a whole.
 WHOLE = ""
@@ -16,19 +17,11 @@ def as_pairs(names: list[str] | None, values: list[str] | None) -> list[tuple[st
     return [(name, value) for name, value in pairs if name.strip() or value.strip()]
 
 
-def problems_at(error: BadInput | NotNow, otherwise: str) -> dict[str, str]:
-    """What to say at each field, by its pointer. otherwise: where something stands that names no field."""
-    if isinstance(error, BadInput):
-        return {problem.pointer or otherwise: problem.detail for problem in reversed(error.problems)}
-    return {otherwise: str(error)}
-
-
-def problems_of(error: BadInput) -> Mapping[str, str]:
-    """What is wrong, by the name of the field; `WHOLE` for what is of none."""
-    found: dict[str, str] = {}
-    for problem in error.problems:
-        found.setdefault(problem.pointer.strip("/"), problem.detail)
-    return found
+def problems_of(error: BadInput | NotNow, otherwise: str = WHOLE) -> dict[str, str]:
+    """The first thing that is wrong at each field, by its name. otherwise: where to say what is of no field."""
+    if isinstance(error, NotNow):
+        return {otherwise: str(error)}
+    return {problem.pointer.strip("/") or otherwise: problem.detail for problem in reversed(error.problems)}
 
 
 def whole_number(text: str) -> int | str:
@@ -36,3 +29,11 @@ def whole_number(text: str) -> int | str:
     digits = text.strip().replace(",", "")
     is_number = digits.isascii() and digits.isdecimal() and len(digits) < _LONGEST_NUMBER
     return int(digits) if is_number else text.strip()
+
+
+def in_the_words_of_a_page(error: BadInput) -> BadInput:
+    """What keeps a list from being read. What is an option of the command line is a field of the form."""
+    detail = error.detail
+    for way in (NAME_IT, SAY_WHICH):
+        detail = detail.replace(way, said("Name the one that holds the numbers in its field."))
+    return BadInput(detail, pointer="/phone_column")

@@ -1,27 +1,37 @@
 """The languages of the pages. Catalogues are text files (`translations/*.po`), compiled in memory at the start.
 
-English is what the templates are written in; a message without a translation is shown in English.
+English is what the templates are written in; a message without a translation is shown in English. What the engine says,
+and keeps, in whole English sentences is told from their patterns (`domain/sentences.py`).
 """
 
+import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
 from babel import Locale
 from babel.core import negotiate_locale
+from babel.lists import format_list
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from markupsafe import Markup, escape
 
 from server.dashboard.formats import number_in
+from server.domain.sentences import Made, Patterns, Value, in_the_middle, retold, told_each
 
 DEFAULT: Final = "en"
 # As each calls itself.
 LANGUAGES: Final = {"en": "English", "he": "עברית", "ar": "العربية", "es": "Español"}
 _FOLDER: Final = Path(__file__).parent / "translations"
+# How a catalogue marks what the engine says, and not a page.
+OF_THE_ENGINE: Final = "Said by the engine."
+_MOST_KEPT: Final = 4_096
+_LONGEST: Final = 10_000
+_COUNT: Final = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 
 
 class Speech:
@@ -31,7 +41,12 @@ class Speech:
         self.code = code
         self.locale = Locale.parse(code)
         self.direction = self.locale.text_direction
-        self._catalogue = _catalogue(code)
+        catalogue = _catalogue(code)
+        self._catalogue = _compiled(catalogue)
+        ids = [message.id for message in catalogue if OF_THE_ENGINE in message.auto_comments]
+        self._known = frozenset(text for text in ids if isinstance(text, str) and "%(" not in text)
+        self._patterns = Patterns(_with_values(text) for text in ids if text not in self._known)
+        self.told = lru_cache(_MOST_KEPT)(self._told)
 
     def gettext(self, message: str, **values: Any) -> str:
         """The message in this language; `%(name)s` in it stands for a value."""
@@ -46,10 +61,51 @@ class Speech:
         said = self._catalogue.ungettext(singular, plural, number)
         return _filled(said, {"n": number_in(self.locale, number), **values})
 
-    def why(self, text: str) -> str:
-        """Why something failed, as it was kept: a sentence of `domain/meanings.py`, behind it WhatsApp's own words."""
-        what, bracket, details = text.partition(" (")
-        return f"{self.gettext(what)}{bracket}{details}"
+    def _told(self, text: str) -> str:
+        """What the engine says, or has kept, in English. What is not its own in it, such as WhatsApp's words, stays."""
+        if self.code == DEFAULT or len(text) > _LONGEST:
+            return text
+        told = retold(text, self._sentence)
+        return self.gettext(text) if told == text else told
+
+    def _sentence(self, text: str) -> str | None:
+        return self._phrase(text) or self._whole(text)
+
+    def _phrase(self, text: str) -> str | None:
+        if text in self._known:
+            return self.gettext(text)
+        made = self._patterns.find(text)
+        return made and self._made(made)
+
+    def _whole(self, text: str) -> str | None:
+        """A sentence that was made of a phrase."""
+        phrase = in_the_middle(text)
+        # What begins with a value would take the beginning of any sentence for it.
+        made = self._patterns.find(phrase) if phrase is not None else None
+        if phrase is None or (made is not None and made.one.startswith("%(")):
+            return None
+        told = self._phrase(phrase)
+        return f"{told[:1].upper()}{told[1:]}." if told else None
+
+    def _made(self, made: Made) -> str:
+        values = {name: self._value(value) for name, value in made.values.items()}
+        if made.many is None:
+            return self.gettext(made.one, **values)
+        return self.ngettext(made.one, made.many, made.n, **values)
+
+    def _value(self, value: Value) -> str:
+        text, is_quoted = value
+        if not is_quoted and _COUNT.fullmatch(text):
+            return number_in(self.locale, int(text.replace(",", ""))) if "," in text else text
+        told = text if is_quoted else self._enumeration(text) or retold(text, self._sentence)
+        # Another script within a line of this one does not turn what is around it.
+        is_apart = self.direction == "rtl" and told == text and any(map(str.isalpha, text))
+        return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if is_apart else told
+
+    def _enumeration(self, text: str) -> str | None:
+        last = next((last for last in (" and ", " or ") if last in text), ", ")
+        told = told_each(text, self._sentence) or told_each(text, self._sentence, last)
+        return format_list(told, style="or" if last == " or " else "standard", locale=self.locale) if told else None
 
     @property
     def callables(self) -> dict[str, Callable[..., str]]:
@@ -59,7 +115,7 @@ class Speech:
             "gettext": self.gettext,
             "pgettext": self.pgettext,
             "ngettext": self.ngettext,
-            "why": self.why,
+            "told": self.told,
         }
 
 
@@ -87,13 +143,20 @@ def choose(wanted: str | None, accepted: str) -> Speech:
     return speech(negotiate_locale(asked, list(LANGUAGES), sep="-") or DEFAULT)
 
 
-def _catalogue(code: str) -> NullTranslations:
+def _catalogue(code: str) -> Catalog:
     path = _FOLDER / f"{code}.po"
     if not path.exists():
-        return NullTranslations()
+        return Catalog(locale=code)
     with path.open("rb") as file:
-        catalogue = read_po(file, locale=code)
+        return read_po(file, locale=code)
+
+
+def _compiled(catalogue: Catalog) -> NullTranslations:
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
     return Translations(compiled)
+
+
+def _with_values(ids: Any) -> str | tuple[str, str]:
+    return ids if isinstance(ids, str) else (ids[0], ids[1])

@@ -107,52 +107,6 @@ OF_LEVELS: Final[Mapping[str, Look]] = {
 }
 
 
-# What the pre-flight says in the same words for everybody; what names a value is told in English.
-FINDINGS: Final = (
-    N_("This broadcast has no recipients to send to."),
-    N_("This broadcast has no recipients to send to. Everybody on its list has opted out."),
-    N_(
-        "The template's category is marketing. WhatsApp limits how much marketing one person gets, so some may not get "
-        "it."
-    ),
-    N_("The template's category is utility. It should follow something that each of these people did or asked for."),
-    N_("The template's category is authentication. It should carry a code, and nothing else."),
-    N_(
-        "WhatsApp has not reported on any message of this number yet: without its webhook nobody sees what is "
-        "delivered and read, and opt-outs by reply are not heard."
-    ),
-)
-
-# What the engine says of a stop, and what the services refuse, in the same words for everybody.
-SENTENCES: Final = (
-    N_("It is quiet hours for everybody who is left. It goes on by itself when the first may be sent to."),
-    N_("For nobody who is left the time has come by their own clock. It goes on by itself when it has for the first."),
-    N_(
-        "A broadcast by each person's local time goes to everybody at that time, and one that is spread over days does "
-        "not. Choose one of the two."
-    ),
-)
-
-# Why a row is left out, as `domain/phones.py` says it, and at the field of one phone, where it is a sentence.
-REASONS: Final = (
-    N_("duplicate"),
-    N_("not a phone number"),
-    N_("Not a phone number."),
-    N_("too long for a phone number"),
-    N_("Too long for a phone number."),
-    N_("too short for a phone number"),
-    N_("Too short for a phone number."),
-    N_("no country code, and no default country"),
-    N_("No country code, and no default country."),
-    N_("a spreadsheet has rounded this number"),
-    N_("A spreadsheet has rounded this number."),
-    N_("it is longer than a megabyte"),
-    N_("opted out"),
-    N_("quiet hours"),
-    N_("local time"),
-)
-
-
 class Part(NamedTuple):
     """One part of the bar of a broadcast. The parts add up to `total_recipients`."""
 
@@ -283,10 +237,34 @@ OF_ACTS: Final[Mapping[AuditAct, Look]] = {
     AuditAct.NUMBER_ADDED: Look(N_("Number added"), "neutral", "smartphone"),
     AuditAct.NUMBER_CHANGED: Look(N_("Number changed"), "neutral", "smartphone"),
     AuditAct.NUMBER_REMOVED: Look(N_("Number removed"), "neutral", "smartphone"),
+    AuditAct.WEBHOOK_ADDED: Look(N_("Webhook added"), "neutral", "webhook"),
+    AuditAct.WEBHOOK_CHANGED: Look(N_("Webhook changed"), "neutral", "webhook"),
+    AuditAct.WEBHOOK_SECRET_CHANGED: Look(N_("Webhook got a new secret"), "neutral", "key-round"),
+    AuditAct.WEBHOOK_REMOVED: Look(N_("Webhook removed"), "neutral", "webhook"),
     AuditAct.SETTINGS_CHANGED: Look(N_("Settings changed"), "neutral", "settings"),
     AuditAct.CONTACT_DELETED: Look(N_("Contact deleted"), "neutral", "user-minus"),
     AuditAct.APPROVAL_ASKED: Look(N_("Approval requested"), "paused", "hand"),
     AuditAct.APPROVAL_DECLINED: Look(N_("Approval declined"), "neutral", "hand"),
+    AuditAct.DRAFT_DELETED: Look(N_("Draft deleted"), "neutral", "trash-2"),
     AuditAct.BROADCAST_STARTED: Look(N_("Broadcast started"), "live", "send"),
     AuditAct.BROADCAST_CANCELLED: Look(N_("Broadcast cancelled"), "neutral", "ban"),
+}
+
+# What was changed of a thing, by the name of its field.
+ACTS_ON_FIELDS: Final = frozenset((AuditAct.SETTINGS_CHANGED, AuditAct.WEBHOOK_CHANGED))
+OF_FIELDS: Final[Mapping[str, str]] = {
+    "name": N_("Name"),
+    "unknown_policy": N_("What happens to unknowns"),
+    "stop_words": N_("Words to stop"),
+    "start_words": N_("Words to start again"),
+    "time_zone": N_("Time zone"),
+    "quiet_hours": N_("Quiet hours"),
+    "frequency_cap": N_("Frequency cap"),
+    "opt_out_reply": N_("Reply to who stops"),
+    "opt_in_reply": N_("Reply to who starts again"),
+    "approval_over": N_("Second person"),
+    "url": N_("Address"),
+    "description": N_("Description"),
+    "events": N_("Events"),
+    "enabled": N_("Switched on or off"),
 }

@@ -15,6 +15,7 @@ from server.dashboard.sign_in_limit import count_guess
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn
 from server.domain.audit import AuditAct
 from server.domain.errors import BadInput, LimitReached, NotFound
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import audit, passwords, second_steps, sessions, team
 from server.services.sessions import Visitor
@@ -46,7 +47,7 @@ async def change_profile(
         async with resources.engine.begin() as connection:
             await team.change_profile(connection, visitor.user_id, name, chosen)
     except BadInput as error:
-        return await _page(request, visitor, resources, problems=dict(problems_of(error)))
+        return await _page(request, visitor, resources, problems=problems_of(error))
     response = _back("profile")
     response.delete_cookie(LANGUAGE_COOKIE)  # what was chosen in this browser gives way to what was chosen now
     return response
@@ -69,7 +70,7 @@ async def change_password(
             await sessions.end_all(connection, visitor.user_id, but_session_id=visitor.session_id)
             await audit.add(connection, visitor.business_id, resources.who, AuditAct.PASSWORD_CHANGED)
     except BadInput as error:
-        return await _page(request, visitor, resources, problems=dict(problems_of(error)))
+        return await _page(request, visitor, resources, problems=problems_of(error))
     return _back("password")
 
 
@@ -96,7 +97,7 @@ async def confirm_second_step(
             codes = await second_steps.confirm(connection, resources.vault, visitor.user_id, visitor.business_id, code)
             await audit.add(connection, visitor.business_id, resources.who, AuditAct.SECOND_STEP_ON)
     except BadInput as error:
-        return await _setup(request, visitor, resources, dict(problems_of(error)))
+        return await _setup(request, visitor, resources, problems_of(error))
     return render(request, "settings/recovery_codes.html", visitor, codes=codes)
 
 
@@ -108,7 +109,7 @@ async def switch_second_step_off(
     try:
         await _prove(visitor, resources, password, "/password")
     except BadInput as error:
-        return await _page(request, visitor, resources, problems=dict(problems_of(error)))
+        return await _page(request, visitor, resources, problems=problems_of(error))
     async with resources.engine.begin() as connection:
         await second_steps.switch_off(connection, visitor.user_id)
         await audit.add(connection, visitor.business_id, resources.who, AuditAct.SECOND_STEP_OFF)
@@ -124,7 +125,7 @@ async def end_session(
 ) -> Response:
     """Sign out in another browser."""
     if not await sessions.end_one(connection, visitor.user_id, session_id):
-        raise NotFound(f"There is no session {session_id}.")
+        raise NotFound(said("There is no session %(number)s.", number=session_id))
     await audit.add(connection, visitor.business_id, resources.who, AuditAct.SESSIONS_ENDED)
     return _back("sessions")
 

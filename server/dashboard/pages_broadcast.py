@@ -22,7 +22,7 @@ from server.services import approvals, broadcast_json, recipients, samples
 router = APIRouter(prefix="/broadcasts/{broadcast_id}")
 _SENDS: Final = [allowed_to(Permission.SEND)]
 _HISTORY_SHOWN: Final = 200
-_QUESTIONS: Final = frozenset(("cancel", "retry"))
+_QUESTIONS: Final = frozenset(("cancel", "delete", "retry"))
 
 
 @router.get("")
@@ -147,6 +147,13 @@ async def cancel(broadcast_id: Id, visitor: SignedIn, resources: PageResources) 
     """Stop it for good."""
     await steering.cancel(resources, visitor.business_id, broadcast_id)
     return _to(broadcast_id)
+
+
+@router.post("/delete", dependencies=_SENDS)
+async def delete_draft(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
+    """Take a draft away, with its list."""
+    await steering.delete_draft(resources, visitor.business_id, broadcast_id)
+    return RedirectResponse("/broadcasts", status_code=HTTPStatus.SEE_OTHER)
 
 
 @router.post("/retry", dependencies=_SENDS)

@@ -21,6 +21,7 @@ from server.domain.blanks import carried_over
 from server.domain.errors import BadInput
 from server.domain.messages import LONGEST_TEXT
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.parameters import Id
 from server.services import compositions
@@ -200,7 +201,10 @@ def _message_and_name(request: Request, form: FormData, sheet: Sheet) -> tuple[d
         if not body:
             raise BadInput("Write a text.", pointer="/text/body")
         if len(body) > LONGEST_TEXT:
-            raise BadInput(f"It has {len(body)} characters; WhatsApp takes {LONGEST_TEXT}.", pointer="/text/body")
+            raise BadInput(
+                said("It has %(count)s characters; WhatsApp takes %(most)s.", count=len(body), most=LONGEST_TEXT),
+                pointer="/text/body",
+            )
         return {"text": {"body": body}}, forms.name_in(form, " ".join(body.split())[:40])
     chosen = forms.text_in(form, "template")
     # A search may have left what was chosen before out of the list.

@@ -17,6 +17,7 @@ from starlette.datastructures import FormData
 from server.dashboard import compose_forms as forms
 from server.dashboard.compose_page import Refusal, show_step, to_step
 from server.dashboard.compose_view import STEPS
+from server.dashboard.forms import in_the_words_of_a_page
 from server.dashboard.live import event
 from server.dashboard.rendering import render, text_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
@@ -29,11 +30,10 @@ from server.domain.states import BroadcastStatus
 from server.parameters import Id
 from server.services import compositions, snapshots
 from server.services.audiences import Loaded, LoadProgress
-from server.services.csv_lists import CsvList, Row
+from server.services.csv_lists import THE_LIST, CsvList, Row
 from server.uploads import refuse_nobody, spooled
 
 router = APIRouter(prefix="/compose/{broadcast_id}", dependencies=[allowed_to(Permission.SEND)])
-_OPTION: Final = "--phone-column"
 
 # A list that is being taken in; held here so that it ends in order when whoever sent it has gone.
 _LOADS: Final[set[asyncio.Task[Loaded]]] = set()
@@ -75,8 +75,9 @@ async def upload_list(
         return min(1.0, file.tell() / size) if size and not file.closed else 1.0
 
     def refused(error: ClarionError) -> str:
-        detail = _in_the_words_of_the_page(error)
-        return text_of(request, "compose/_refused.html", {"detail": detail, "problems": problems_of(error)}, visitor)
+        return text_of(
+            request, "compose/_refused.html", {"detail": str(error), "problems": problems_of(error)}, visitor
+        )
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(_pieces(load, share, refused), media_type="text/event-stream", headers=headers)
@@ -124,7 +125,7 @@ async def save_people(request: Request, broadcast_id: Id, visitor: SignedIn, res
     except BadInput as error:
         async with resources.engine.begin() as connection:
             draft = await compositions.find(connection, visitor.business_id, broadcast_id)
-            refusal = Refusal(form, error.problems, _in_the_words_of_the_page(error))
+            refusal = Refusal(form, error.problems, str(error))
             return await show_step(request, visitor, connection, draft, "people", refusal=refusal)
     return to_step(broadcast_id, wanted if wanted in STEPS else "values")
 
@@ -175,9 +176,9 @@ def problems_of(error: ClarionError) -> list[tuple[str, str]]:
 
 def _opened(file: io.FileIO, phone_column: str) -> CsvList:
     try:
-        return CsvList(file, "The list", phone_column or None)
+        return CsvList(file, THE_LIST, phone_column or None)
     except BadInput as error:
-        raise BadInput(_in_the_words_of_the_page(error), pointer="/phone_column") from error
+        raise in_the_words_of_a_page(error) from error
 
 
 def _pasted(text: str) -> list[Row]:
@@ -189,12 +190,4 @@ def _pasted(text: str) -> list[Row]:
         while rest:
             rest = rest[file.write(rest) :]
         file.seek(0)
-        return [row._replace(number=row.number - pasted.added_lines) for row in CsvList(file, "The list", None)]
-
-
-def _in_the_words_of_the_page(error: ClarionError) -> str:
-    """What is an option of the command line is a field here."""
-    said = str(error)
-    for start in (f"Name the one that holds the numbers: {_OPTION} NAME", f"Say which: {_OPTION} NAME"):
-        said = said.replace(start, "Name the one that holds the numbers in its field")
-    return said
+        return [row._replace(number=row.number - pasted.added_lines) for row in CsvList(file, THE_LIST, None)]

@@ -20,6 +20,7 @@ from server.domain.errors import BadInput, ClarionError, NotFound, NotNow, State
 from server.domain.local_time import last_leaves_at
 from server.domain.preflight import Code
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.parameters import Id
 from server.services import compositions, local_times, messaging_limits, preflight
@@ -92,7 +93,7 @@ async def send_test(request: Request, broadcast_id: Id, visitor: SignedIn, resou
     try:
         phones = [phone.strip() for phone in _BETWEEN_PHONES.split(written) if phone.strip()]
         if not 1 <= len(phones) <= MOST_TESTS:
-            raise BadInput(f"Write 1 to {MOST_TESTS} phones, each in a line.", pointer="/phones")
+            raise BadInput(said("Write 1 to %(most)s phones, each in a line.", most=MOST_TESTS), pointer="/phones")
         variables = await _variables_of_audience(visitor.business_id, broadcast_id, resources, form.get("shown"))
         sent = await steering.send_test(resources, visitor.business_id, broadcast_id, phones, variables)
     except NotFound:

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.cursors import read_place, write_place
-from server.dashboard.forms import problems_at
+from server.dashboard.forms import problems_of
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageTransaction, SignedIn, allowed_to
 from server.domain.contacts import instant_of, one_way
@@ -70,7 +70,7 @@ async def opt_in(
     try:
         cleaned, instant = _source(source), _instant(at)
     except BadInput as error:
-        return _ask(request, visitor, contact, "opt-in", typed, problems_at(error, "/source"))
+        return _ask(request, visitor, contact, "opt-in", typed, problems_of(error, "source"))
     await _tell(connection, visitor, contact["phone"], Wish.START, cleaned, instant, note)
     return _to(f"/contacts/{contact_id}")
 
@@ -99,7 +99,7 @@ async def add_opt_out(
         number = contacts.phone_of(phone, None)
     except BadInput as error:
         typed = {"phone": phone, "note": note}
-        return await _list(request, visitor, connection, "", None, typed, problems_at(error, "/phone"))
+        return await _list(request, visitor, connection, "", None, typed, problems_of(error, "phone"))
     await _tell(connection, visitor, number, Wish.STOP, f"told to {visitor.name}", datetime.now(UTC), note)
     return _to("/contacts/opt-outs")
 

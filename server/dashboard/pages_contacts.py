@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.csv_export import contacts_csv
 from server.cursors import page, read_cursor, read_place, write_place
 from server.dashboard.contact_looks import OF_MESSAGES, OF_WISHES
-from server.dashboard.forms import as_pairs, problems_at
+from server.dashboard.forms import as_pairs, problems_of
 from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.audit import AuditAct
 from server.domain.contacts import clean_tag, tags_in
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import audit, contacts, conversations, vocabulary
 from server.services.contacts import Filters, NewContact
@@ -136,7 +137,7 @@ async def create_contact(request: Request, visitor: SignedIn, connection: PageTr
         new = NewContact(typed.phone, typed.name, _tags(typed.tags), _attributes(typed.pairs))
         contact_id = await contacts.create(connection, visitor.business_id, new)
     except (BadInput, Taken) as error:
-        return await _form(request, visitor, connection, None, typed, problems_at(error, "/phone"))
+        return await _form(request, visitor, connection, None, typed, problems_of(error, "phone"))
     return _to(contact_id)
 
 
@@ -160,7 +161,7 @@ async def change_contact(
         changes["attributes"] = {**gone, **wanted}
         await contacts.change(connection, visitor.business_id, contact_id, changes)
     except (BadInput, Taken) as error:
-        return await _form(request, visitor, connection, contact, typed, problems_at(error, "/phone"))
+        return await _form(request, visitor, connection, contact, typed, problems_of(error, "phone"))
     return _to(contact_id)
 
 
@@ -272,9 +273,9 @@ def _attributes(pairs: list[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         cleaned = " ".join(name.split())
         if not cleaned and value.strip():
-            raise BadInput(f'The value "{value[:40]}" has no name.', pointer="/attributes")
+            raise BadInput(said('The value "%(value)s" has no name.', value=value[:40]), pointer="/attributes")
         if cleaned in wanted:
-            raise BadInput(f'"{cleaned}" stands there twice.', pointer="/attributes")
+            raise BadInput(said('"%(name)s" stands there twice.', name=cleaned), pointer="/attributes")
         if cleaned and value.strip():
             wanted[cleaned] = value
     return wanted

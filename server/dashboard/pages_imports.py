@@ -21,6 +21,7 @@ from starlette.datastructures import FormData, UploadFile
 from server.api_models.shared import country
 from server.dashboard import imports
 from server.dashboard.contact_looks import OF_COLUMNS
+from server.dashboard.forms import in_the_words_of_a_page
 from server.dashboard.languages import Speech
 from server.dashboard.rendering import is_fragment, render, speech_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
@@ -29,10 +30,10 @@ from server.domain.errors import BadInput, QueueAway
 from server.domain.roles import Permission
 from server.services import import_runs, vocabulary
 from server.services.contact_lists import ContactRow, Reading, meanings_of, people_of_csv, people_of_lines
-from server.services.csv_lists import CsvList
+from server.services.csv_lists import THE_LIST, CsvList
 from server.services.import_runs import ImportRun
 from server.services.sessions import Visitor
-from server.uploads import copied, opened, spooled
+from server.uploads import copied, spooled
 from server.web_resources import WebResources
 
 router = APIRouter(prefix="/contacts/import", dependencies=[allowed_to(Permission.SEND)])
@@ -155,12 +156,9 @@ def _open(
 def _csv(file: io.FileIO, phone_column: str | None) -> CsvList:
     """The file. Raises `BadInput` in the words of the form."""
     try:
-        return opened(file, phone_column)
+        return CsvList(file, THE_LIST, phone_column)
     except BadInput as error:
-        detail = error.detail.replace("?phone_column=NAME", "write its name below").replace(
-            "Say which: write its name below", "Write below which of them it is"
-        )
-        raise BadInput(detail, pointer="/phone_column") from error
+        raise in_the_words_of_a_page(error) from error
 
 
 def _look(file: io.FileIO, reading: Reading, phone_column: str | None) -> list[dict[str, Any]]:

@@ -44,7 +44,7 @@ async def join(
         problems = {WHOLE: str(error)}
         return await _page(request, resources, token, HTTPStatus.TOO_MANY_REQUESTS, name=name, problems=problems)
     except BadInput as error:
-        problems = dict(problems_of(error))
+        problems = problems_of(error)
         return await _page(request, resources, token, HTTPStatus.UNPROCESSABLE_ENTITY, name=name, problems=problems)
     if joined is None:
         return await _page(request, resources, token)

@@ -15,6 +15,7 @@ from server.domain.audit import AuditAct
 from server.domain.errors import BadInput
 from server.domain.roles import Permission
 from server.domain.scopes import KeyScope
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import accounts, audit
 from server.services.sessions import Visitor
@@ -44,7 +45,7 @@ async def make_key(
         made = await accounts.make_api_key(connection, visitor.business_id, _checked(kept), scope)
     except BadInput as error:
         typed = {"name": name, "scope": scope}
-        return await _page(request, visitor, connection, typed=typed, problems=dict(problems_of(error)))
+        return await _page(request, visitor, connection, typed=typed, problems=problems_of(error))
     about = {"subject": kept, "detail": scope.value}
     await audit.add(connection, visitor.business_id, resources.who, AuditAct.KEY_MADE, **about)
     return await _page(request, visitor, connection, made=made.key, made_name=kept)
@@ -60,7 +61,7 @@ async def revoke_key(key_id: Id, visitor: SignedIn, connection: PageTransaction,
 
 def _checked(name: str) -> str:
     if len(name) > _LONGEST_NAME:
-        raise BadInput(f"A name has at most {_LONGEST_NAME} characters.", pointer="/name")
+        raise BadInput(said("A name has at most %(most)s characters.", most=_LONGEST_NAME), pointer="/name")
     try:
         return storable(name)
     except ValueError as error:

@@ -108,7 +108,7 @@ async def add_number(
         )
         channel_id = await channels.add(connection, resources.vault, visitor.business_id, new)
     except BadInput as error:
-        return _new(request, visitor, typed, dict(problems_of(error)))
+        return _new(request, visitor, typed, problems_of(error))
     about = {"subject": typed.phone_number_id}
     await audit.add(connection, visitor.business_id, resources.who, AuditAct.NUMBER_ADDED, **about)
     return _to(channel_id)
@@ -169,7 +169,7 @@ async def change_number(
                 about = {"subject": typed.phone_number_id, "detail": ", ".join(changed)}
                 await audit.add(connection, visitor.business_id, resources.who, AuditAct.NUMBER_CHANGED, **about)
     except BadInput as error:
-        return await _page(request, visitor, resources, channel_id, typed=typed, problems=dict(problems_of(error)))
+        return await _page(request, visitor, resources, channel_id, typed=typed, problems=problems_of(error))
     except NotNow as error:
         return await _page(request, visitor, resources, channel_id, typed=typed, problems={WHOLE: str(error)})
     return _to(channel_id)

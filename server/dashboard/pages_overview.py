@@ -175,12 +175,12 @@ def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
         Stat(
             pgettext("count", "Delivered"),
             share(month.delivered_count, month.sent_count),
-            _("%(share)s the month before", share=share(before.delivered_count, before.sent_count)),
+            _share_before(speech, before.delivered_count, before.sent_count),
         ),
         Stat(
             pgettext("count", "Read"),
             share(month.read_count, month.sent_count),
-            _("%(share)s the month before", share=share(before.read_count, before.sent_count)),
+            _share_before(speech, before.read_count, before.sent_count),
         ),
         Stat(
             pgettext("count", "Replied"),
@@ -188,6 +188,12 @@ def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
             _trend(speech, month.replied_count, before.replied_count),
         ),
     ]
+
+
+def _share_before(speech: Speech, part: int, whole: int) -> str:
+    if not whole:
+        return speech.gettext("none the month before")
+    return speech.gettext("%(share)s the month before", share=formats.share_in(speech.locale, part, whole))
 
 
 def _trend(speech: Speech, now: int, before: int) -> str:

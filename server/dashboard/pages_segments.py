@@ -13,6 +13,7 @@ from server.dashboard.visitor import PageTransaction, SignedIn, allowed_to
 from server.domain.audience import describe, parse
 from server.domain.errors import BadInput, Taken
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.parameters import Id
 from server.services import segments, snapshots, vocabulary
 from server.services.sessions import Visitor
@@ -214,7 +215,9 @@ def _problems(error: BadInput | Taken) -> dict[str, str]:
 
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= _LONGEST_NAME or "\x00" in name:
-        raise BadInput(f"A segment needs a name of 1 to {_LONGEST_NAME} characters.", pointer="/segment/name")
+        raise BadInput(
+            said("A segment needs a name of 1 to %(most)s characters.", most=_LONGEST_NAME), pointer="/segment/name"
+        )
 
 
 def _split(cell: str) -> list[str]:

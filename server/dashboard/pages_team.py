@@ -41,7 +41,7 @@ async def invite(
         token = await invites.make(connection, visitor.business_id, email, role, by=visitor.name)
     except BadInput as error:
         typed = {"email": email, "role": role}
-        return await _page(request, visitor, connection, typed=typed, problems=dict(problems_of(error)))
+        return await _page(request, visitor, connection, typed=typed, problems=problems_of(error))
     about = {"subject": email.strip(), "detail": role.value}
     await audit.add(connection, visitor.business_id, resources.who, AuditAct.PERSON_INVITED, **about)
     link = str(request.base_url.replace(path=f"/join/{token}"))

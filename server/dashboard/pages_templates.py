@@ -76,7 +76,7 @@ async def show_template(request: Request, template_id: Id, visitor: SignedIn, co
         "message_templates/one.html",
         visitor,
         shown=template,
-        examples=template_parts.examples_of(template["components"]),
+        message=template_parts.shown(template["components"], template_parts.examples_of(template["components"])),
         variables=template_parts.variables(template["components"]),
         obstacles=obstacles_of(template["components"]),
         advice=template_looks.advice(speech, template["status"], news),

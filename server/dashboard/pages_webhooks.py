@@ -14,12 +14,14 @@ from server.api_models.shared import storable
 from server.api_models.webhooks import DeliveryStatus
 from server.cursors import page, read_cursor
 from server.dashboard import webhook_looks
-from server.dashboard.forms import problems_at
+from server.dashboard.forms import problems_of
 from server.dashboard.looks import N_
 from server.dashboard.rendering import render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
+from server.domain.audit import Who
 from server.domain.errors import BadInput, NotNow, Problem
 from server.domain.roles import Permission
+from server.domain.sentences import said
 from server.domain.webhook_events import EventKind
 from server.parameters import Id
 from server.services import deliveries, webhook_endpoints
@@ -50,7 +52,7 @@ class WebhookForm(BaseModel):
             except ValueError as error:
                 problems.append(Problem(f"/{name}", str(error)))
             if len(str(values[name])) > longest:
-                problems.append(Problem(f"/{name}", f"At most {longest:,} characters."))
+                problems.append(Problem(f"/{name}", said("At most %(most)s characters.", most=f"{longest:,}")))
         if not self.events:
             problems.append(Problem("/events", N_("Choose at least one event.")))
         if problems:
@@ -89,9 +91,9 @@ async def add_webhook(
     try:
         allow_private = resources.settings.webhooks_allow_private
         new = NewEndpoint(**typed.checked(), allow_private=allow_private)
-        made = await webhook_endpoints.add(connection, resources.vault, visitor.business_id, new)
+        made = await webhook_endpoints.add(connection, resources.vault, visitor.business_id, new, resources.who)
     except (BadInput, NotNow) as error:
-        return await _list(request, visitor, connection, typed, _problems(error))
+        return await _list(request, visitor, connection, typed, problems_of(error))
     return await _one(request, visitor, connection, made.id, Beside(secret=made.secret))
 
 
@@ -125,23 +127,27 @@ async def change_webhook(
     try:
         changes = typed.checked()
         await webhook_endpoints.change(
-            connection, visitor.business_id, webhook_id, changes, allow_private=allow_private
+            connection, visitor.business_id, webhook_id, changes, allow_private=allow_private, who=resources.who
         )
     except BadInput as error:
-        return await _one(request, visitor, connection, webhook_id, Beside(typed=typed, problems=_problems(error)))
+        return await _one(request, visitor, connection, webhook_id, Beside(typed=typed, problems=problems_of(error)))
     return _to(f"{webhook_id}?saved=true")
 
 
 @router.post("/{webhook_id}/enable")
-async def enable_webhook(webhook_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
+async def enable_webhook(
+    webhook_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
+) -> Response:
     """Tell it of events again; what waits for it is delivered."""
-    return await _switch(connection, visitor, webhook_id, is_on=True)
+    return await _switch(connection, visitor, resources.who, webhook_id, is_on=True)
 
 
 @router.post("/{webhook_id}/disable")
-async def disable_webhook(webhook_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
+async def disable_webhook(
+    webhook_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
+) -> Response:
     """Tell it nothing, until somebody enables it."""
-    return await _switch(connection, visitor, webhook_id, is_on=False)
+    return await _switch(connection, visitor, resources.who, webhook_id, is_on=False)
 
 
 @router.post("/{webhook_id}/rotate-secret")
@@ -149,14 +155,18 @@ async def rotate_webhook_secret(
     request: Request, webhook_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
 ) -> Response:
     """A new secret, on this page and nowhere else. The one before signs too for a day."""
-    made = await webhook_endpoints.rotate_secret(connection, resources.vault, visitor.business_id, webhook_id)
+    made = await webhook_endpoints.rotate_secret(
+        connection, resources.vault, visitor.business_id, webhook_id, resources.who
+    )
     return await _one(request, visitor, connection, webhook_id, Beside(secret=made.secret))
 
 
 @router.post("/{webhook_id}/remove")
-async def remove_webhook(webhook_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
+async def remove_webhook(
+    webhook_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
+) -> Response:
     """Tell it no more."""
-    await webhook_endpoints.remove(connection, visitor.business_id, webhook_id)
+    await webhook_endpoints.remove(connection, visitor.business_id, webhook_id, resources.who)
     return RedirectResponse("/settings/webhooks?removed=true", status_code=HTTPStatus.SEE_OTHER)
 
 
@@ -195,16 +205,11 @@ def _to(rest: str) -> Response:
     return RedirectResponse(f"/settings/webhooks/{rest}", status_code=HTTPStatus.SEE_OTHER)
 
 
-async def _switch(connection: AsyncConnection, visitor: Visitor, webhook_id: int, *, is_on: bool) -> Response:
+async def _switch(connection: AsyncConnection, visitor: Visitor, who: Who, webhook_id: int, *, is_on: bool) -> Response:
     # The address stays as it is, so whether it may be private is not asked.
     changes = {"enabled": is_on}
-    await webhook_endpoints.change(connection, visitor.business_id, webhook_id, changes, allow_private=False)
+    await webhook_endpoints.change(connection, visitor.business_id, webhook_id, changes, allow_private=False, who=who)
     return _to(f"{webhook_id}?saved=true")
-
-
-def _problems(error: BadInput | NotNow) -> dict[str, str]:
-    """What is wrong, by the name of the field; what is of none, for the form as a whole."""
-    return {pointer.strip("/"): detail for pointer, detail in problems_at(error, "").items()}
 
 
 async def _list(

@@ -5,13 +5,12 @@ reach over the end of a line.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from markupsafe import Markup, escape
 
 from server.dashboard.looks import N_
-from server.domain.template_parts import Component, Shown, Values, shown
 
 _MONO: Final = re.compile(r"```(.+?)```", re.DOTALL)
 _MARKS: Final = tuple(
@@ -71,13 +70,3 @@ def _inline(piece: str) -> str:
 
 def _with_places(safe: str) -> str:
     return _PLACEHOLDER.sub(lambda found: f"<mark>{found[0]}</mark>", safe)
-
-
-def message(components: Sequence[Component], values: Values | None = None) -> Shown:
-    """What the macro `bubble` draws."""
-    return shown(components, values or {})
-
-
-def text_message(body: str) -> list[dict[str, Any]]:
-    """A free text, as the macro takes it."""
-    return [{"type": "BODY", "text": body}]

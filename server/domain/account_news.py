@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from server.domain.limits import HIGH_THROUGHPUT
 from server.domain.messaging_limit import limit_of
+from server.domain.sentences import said
 from server.domain.states import PauseReason
 
 
@@ -71,14 +72,14 @@ _SENDABLE: Final = frozenset({"APPROVED", "UNPAUSE", "UNPAUSED", "REINSTATED", "
 # Events that say something of a template and nothing of whether it can be sent.
 _NEUTRAL: Final = frozenset({"FLAGGED", "IN_APPEAL", "PENDING_DELETION"})
 _TITLES: Final[Mapping[str, str]] = {
-    "FIRST_PAUSE": "People took it badly; the first pause lasts three hours.",
-    "SECOND_PAUSE": "People took it badly; the second pause lasts six hours.",
-    "RATE_LIMITING_PAUSE": "Meta held its pace and then paused it: unpause it in WhatsApp Manager.",
-    "DISABLED": "It is switched off for good: use another template.",
+    "FIRST_PAUSE": said("People took it badly; the first pause lasts three hours."),
+    "SECOND_PAUSE": said("People took it badly; the second pause lasts six hours."),
+    "RATE_LIMITING_PAUSE": said("Meta held its pace and then paused it: unpause it in WhatsApp Manager."),
+    "DISABLED": said("It is switched off for good: use another template."),
 }
 _GONE: Final[Mapping[str, str]] = {
-    "ACCOUNT_DELETED": "The WhatsApp Business Account was deleted.",
-    "ACCOUNT_OFFBOARDED": "The WhatsApp Business Account was taken off the Cloud API.",
+    "ACCOUNT_DELETED": said("The WhatsApp Business Account was deleted."),
+    "ACCOUNT_OFFBOARDED": said("The WhatsApp Business Account was taken off the Cloud API."),
 }
 
 
@@ -110,7 +111,12 @@ def _template_status(value: Mapping[str, Any]) -> list[Order]:
         return [TemplateIs(name, language, "APPROVED")]
     info = value.get("other_info")
     title = _word(info.get("title")) if isinstance(info, Mapping) else ""
-    why = f'WhatsApp says that the template "{name}" ({language}) is {event.lower().replace("_", " ")}.'
+    why = said(
+        'WhatsApp says that the template "%(name)s" (%(language)s) is %(status)s.',
+        name=name,
+        language=language,
+        status=event.lower().replace("_", " "),
+    )
     return [TemplateIs(name, language, event, f"{why} {_TITLES.get(title or event, '')}".rstrip())]
 
 
@@ -125,13 +131,14 @@ def _account(value: Mapping[str, Any]) -> list[Order]:
         state = _word(ban.get("waba_ban_state")) if isinstance(ban, Mapping) else ""
         if state == "REINSTATE":
             return [AccountGoesOn(PauseReason.QUALITY)]
-        return [AccountStopped(PauseReason.QUALITY, "WhatsApp has disabled the account. Read its notice and appeal.")]
+        why = said("WhatsApp has disabled the account. Read its notice and appeal.")
+        return [AccountStopped(PauseReason.QUALITY, why)]
     if event == "ACCOUNT_RESTRICTION":
         restrictions = value.get("restriction_info")
         for restriction in restrictions if isinstance(restrictions, list) else ():
             if isinstance(restriction, Mapping) and "BIZ_INITIATED" in _word(restriction.get("restriction_type")):
                 remedy = restriction.get("remediation")
-                why = "WhatsApp does not let the account begin conversations for now."
+                why = said("WhatsApp does not let the account begin conversations for now.")
                 why = f"{why} {remedy}" if isinstance(remedy, str) else why
                 return [AccountStopped(PauseReason.QUALITY, why, _instant(restriction.get("expiration")))]
     return []

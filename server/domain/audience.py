@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from server.domain.contacts import LONGEST_ATTRIBUTE, LONGEST_VALUE, NAME, PHONE, clean_tag, one_way
 from server.domain.errors import BadInput, Problem
+from server.domain.sentences import said
 
 MOST_TAGS: Final = 50
 MOST_CONDITIONS: Final = 50
@@ -92,10 +93,12 @@ def parse(raw: Mapping[str, Any], pointer: str = "/audience") -> Audience:
     any_tags = _tags(raw.get("any_tags"), f"{pointer}/any_tags", problems)
     not_tags = _tags(raw.get("not_tags"), f"{pointer}/not_tags", problems)
     for tag in sorted({*tags, *any_tags} & set(not_tags)):
-        problems.append(Problem(f"{pointer}/not_tags", f'The tag "{tag}" is asked for and ruled out at once.'))
+        problems.append(
+            Problem(f"{pointer}/not_tags", said('The tag "%(tag)s" is asked for and ruled out at once.', tag=tag))
+        )
     where = _conditions(raw.get("where"), f"{pointer}/where", problems)
     if problems:
-        detail = problems[0].detail if len(problems) == 1 else "The audience cannot be used."
+        detail = problems[0].detail if len(problems) == 1 else said("The audience cannot be used.")
         raise BadInput(detail, problems=problems)
     return (
         Audience(segment_id=segment_id) if segment_id is not None else Audience(tags, not_tags, where, None, any_tags)
@@ -119,7 +122,9 @@ def _tags(raw: object, pointer: str, problems: list[Problem]) -> tuple[str, ...]
         problems.append(Problem(pointer, "It should be a list of tags."))
         return ()
     if len(raw) > MOST_TAGS:
-        problems.append(Problem(pointer, f"It has {len(raw)} tags; {MOST_TAGS} are taken."))
+        problems.append(
+            Problem(pointer, said("It has %(count)s tags; %(most)s are taken.", count=len(raw), most=MOST_TAGS))
+        )
         return ()
     tags = []
     for place, tag in enumerate(raw):
@@ -137,7 +142,11 @@ def _conditions(raw: object, pointer: str, problems: list[Problem]) -> tuple[Con
         problems.append(Problem(pointer, "It should be a list of conditions."))
         return ()
     if len(raw) > MOST_CONDITIONS:
-        problems.append(Problem(pointer, f"It has {len(raw)} conditions; {MOST_CONDITIONS} are taken."))
+        problems.append(
+            Problem(
+                pointer, said("It has %(count)s conditions; %(most)s are taken.", count=len(raw), most=MOST_CONDITIONS)
+            )
+        )
         return ()
     conditions = []
     for place, item in enumerate(raw):
@@ -159,7 +168,7 @@ def _condition(raw: object) -> Condition:
         raise ValueError(_SHAPE)
     attribute = " ".join(one_way(attribute).split())
     if not 1 <= len(attribute) <= LONGEST_ATTRIBUTE:
-        raise ValueError(f"The name of an attribute has 1 to {LONGEST_ATTRIBUTE} characters.")
+        raise ValueError(said("The name of an attribute has 1 to %(most)s characters.", most=LONGEST_ATTRIBUTE))
     operator = Operator(operators[0])
     return Condition(attribute, operator, _value(operator, given[operator]))
 
@@ -170,7 +179,7 @@ def _value(operator: Operator, value: object) -> str | bool:
             raise ValueError("`exists` is true or false.")
         return value
     if not isinstance(value, str) or not 1 <= len(one_way(value)) <= LONGEST_VALUE:
-        raise ValueError(f"`{operator}` is a text of 1 to {LONGEST_VALUE} characters.")
+        raise ValueError(said("`%(name)s` is a text of 1 to %(most)s characters.", name=operator, most=LONGEST_VALUE))
     return one_way(value)
 
 
@@ -210,29 +219,31 @@ def _holds(condition: Condition, value: str | None) -> bool:
 def describe(audience: Audience) -> str:
     """Who it is, in words and without a full stop: `everybody tagged vip, not tagged staff, whose city is Haifa`."""
     if audience.segment_id is not None:
-        return f"everybody in segment {audience.segment_id}"
+        return said("everybody in segment %(segment)s", segment=audience.segment_id)
     parts = []
     if audience.tags:
-        parts.append(f"tagged {_listed(audience.tags, 'and')}")
+        parts.append(said("tagged %(tags)s", tags=_listed(audience.tags, "and")))
     if audience.any_tags:
-        parts.append(f"tagged {_listed(audience.any_tags, 'or')}")
+        parts.append(said("tagged %(tags)s", tags=_listed(audience.any_tags, "or")))
     if audience.not_tags:
-        parts.append(f"not tagged {_listed(audience.not_tags, 'or')}")
+        parts.append(said("not tagged %(tags)s", tags=_listed(audience.not_tags, "or")))
     parts += [_in_words(condition) for condition in audience.where]
-    return f"everybody {', '.join(parts)}" if parts else "everybody"
+    return said("everybody %(parts)s", parts=", ".join(parts)) if parts else said("everybody")
 
 
 def _in_words(condition: Condition) -> str:
     name = condition.attribute
     match condition.operator:
         case Operator.EXISTS:
-            return f"with{'' if condition.value else 'out'} a value for {name}"
+            if condition.value:
+                return said("with a value for %(name)s", name=name)
+            return said("without a value for %(name)s", name=name)
         case Operator.IS:
-            return f"whose {name} is {condition.value}"
+            return said("whose %(name)s is %(value)s", name=name, value=condition.value)
         case Operator.IS_NOT:
-            return f"whose {name} is not {condition.value}"
+            return said("whose %(name)s is not %(value)s", name=name, value=condition.value)
         case Operator.CONTAINS:
-            return f"whose {name} contains {condition.value}"
+            return said("whose %(name)s contains %(value)s", name=name, value=condition.value)
 
 
 def _listed(words: Sequence[str], last: str) -> str:

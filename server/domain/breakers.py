@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from server.domain.decisions import BreakerCandidate, PauseSending, StopBroadcast
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.reactions import Scope, is_outage
+from server.domain.sentences import counted, said
 from server.domain.states import PauseReason
 
 EARLY_RECIPIENTS: Final = 100
@@ -48,12 +49,21 @@ class Breaker:
         if self._seen_count <= EARLY_RECIPIENTS:
             self._early[code] = self._early.get(code, 0) + 1
         if self._in_a_row >= self._limit:
-            people = "1 recipient" if self._in_a_row == 1 else f"{self._in_a_row} recipients in a row"
+            what = counted(
+                "1 recipient failed alike.",
+                "%(n)s recipients in a row failed alike.",
+                self._in_a_row,
+                n=self._in_a_row,
+            )
         elif self._seen_count <= EARLY_RECIPIENTS and self._early[code] >= EARLY_FAILURES:
-            people = f"{self._early[code]} of the first {self._seen_count} recipients"
+            what = said(
+                "%(count)s of the first %(all)s recipients failed alike.",
+                count=self._early[code],
+                all=self._seen_count,
+            )
         else:
             return None
-        return StopBroadcast(PauseReason.FAILURES, f"{people} failed alike. {failure.message}")
+        return StopBroadcast(PauseReason.FAILURES, f"{what} {failure.message}")
 
 
 class Reported(NamedTuple):
@@ -89,9 +99,17 @@ def judge_reports(reported: Reported, last_failure: str) -> StopBroadcast | None
         return None
     return StopBroadcast(
         PauseReason.FAILURES,
-        f"WhatsApp took the messages, and then reported {count:,} of the last {max(people, count):,} as failed. The "
-        f"latest: {last_failure}",
+        said(
+            "WhatsApp took the messages, and then reported %(count)s of the last %(all)s as failed. The latest: "
+            "%(why)s",
+            count=f"{count:,}",
+            all=f"{max(people, count):,}",
+            why=last_failure,
+        ),
     )
+
+
+_AGAIN: Final = said("Clarion tries again by itself.")
 
 
 class Outage:
@@ -143,7 +161,7 @@ class Outage:
         why = outcome.message if isinstance(outcome, Refused) else outcome.reason
         return StopBroadcast(
             PauseReason.PROVIDER_OUTAGE,
-            f"WhatsApp does not answer as it should ({why}). Clarion tries again by itself.",
+            f"{said('WhatsApp does not answer as it should (%(why)s).', why=why)} {_AGAIN}",
             scope=Scope.ACCOUNT,
             resume_after_seconds=self.RESUME_AFTER_SECONDS,
         )

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 from msgspec import Struct
 
 from server.domain.durations import in_words
+from server.domain.sentences import said
 
 LEAST_PEOPLE: Final = 50
 MOST_PEOPLE: Final = 1_000
@@ -91,9 +92,9 @@ def judge(bounds: Bounds, seen: Seen) -> Verdict:
     """
     is_over = seen.waited_seconds >= bounds.wait_seconds
     if _is_over(seen.failed, bounds.failed_percent, seen.people):
-        return StopHere(_too_many(seen.failed, "failed", bounds.failed_percent, seen.people))
+        return StopHere(_too_many(_FAILED, seen.failed, bounds.failed_percent, seen.people))
     if _is_over(seen.opted_out, bounds.opted_out_percent, seen.people):
-        return StopHere(_too_many(seen.opted_out, "opted out", bounds.opted_out_percent, seen.people))
+        return StopHere(_too_many(_OPTED_OUT, seen.opted_out, bounds.opted_out_percent, seen.people))
     if seen.due_count and not is_over:
         return SendRest()
     if is_over:
@@ -107,26 +108,36 @@ def judge(bounds: Bounds, seen: Seen) -> Verdict:
 def _at_the_end(bounds: Bounds, seen: Seen) -> Verdict:
     waited = in_words(bounds.wait_seconds)
     if not seen.people:
-        return StopHere(f"Nobody of the canary could be sent to within {waited}. Nobody else was sent to. {_RESUME}")
+        why = said("Nobody of the canary could be sent to within %(time)s.", time=waited)
+        return StopHere(f"{why} {_NOBODY_ELSE} {_RESUME}")
     if _is_mostly_put_off(seen):
-        return StopHere(
-            f"{seen.put_off:,} of the first {seen.people:,} people have no message yet, because WhatsApp puts them off "
-            f"until later. The others are too few to judge by. {_RESUME}"
+        why = said(
+            "%(count)s of the first %(all)s people have no message yet, because WhatsApp puts them off until later.",
+            count=f"{seen.put_off:,}",
+            all=f"{seen.people:,}",
         )
+        return StopHere(f"{why} {said('The others are too few to judge by.')} {_RESUME}")
     if not seen.heard:
-        return StopHere(
-            f"WhatsApp has reported on none of the first {seen.people:,} within {waited}, so nobody knows how they "
-            f"took it. Look whether its webhook reaches Clarion. {_RESUME}"
+        why = said(
+            "WhatsApp has reported on none of the first %(all)s within %(time)s, so nobody knows how they took it.",
+            all=f"{seen.people:,}",
+            time=waited,
         )
+        return StopHere(f"{why} {said('Look whether its webhook reaches Clarion.')} {_RESUME}")
     if seen.heard * 100 < (seen.people - seen.put_off) * LEAST_HEARD_PERCENT:
-        return StopHere(
-            f"WhatsApp has reported on only {seen.heard:,} of the first {seen.people:,} within {waited}, which is too "
-            f"few to judge by. {_RESUME}"
+        why = said(
+            "WhatsApp has reported on only %(count)s of the first %(all)s within %(time)s, which is too few to judge "
+            "by.",
+            count=f"{seen.heard:,}",
+            all=f"{seen.people:,}",
+            time=waited,
         )
+        return StopHere(f"{why} {_RESUME}")
     return GoOn(_went_well(seen))
 
 
-_RESUME: Final = "Resume to go on all the same, or cancel."
+_RESUME: Final = said("Resume to go on all the same, or cancel.")
+_NOBODY_ELSE: Final = said("Nobody else was sent to.")
 
 
 def _is_mostly_put_off(seen: Seen) -> bool:
@@ -137,24 +148,40 @@ def _is_over(count: int, percent: float, people: int) -> bool:
     return count * 100 > percent * people
 
 
-def _too_many(count: int, what: str, percent: float, people: int) -> str:
-    share = 100 * count / people if people else 100.0
-    return (
-        f"{count:,} of the first {people:,} people {what}: {share:.1f} %, and at most {percent:g} % may. Nobody else "
-        f"was sent to. {_RESUME}"
-    )
+_FAILED: Final = "failed"
+_OPTED_OUT: Final = "opted out"
+
+
+def _too_many(what: str, count: int, percent: float, people: int) -> str:
+    values = {
+        "count": f"{count:,}",
+        "all": f"{people:,}",
+        "share": f"{100 * count / people if people else 100.0:.1f}",
+        "most": f"{percent:g}",
+    }
+    if what == _FAILED:
+        why = said("%(count)s of the first %(all)s people failed: %(share)s %%, and at most %(most)s %% may.", **values)
+    else:
+        why = said(
+            "%(count)s of the first %(all)s people opted out: %(share)s %%, and at most %(most)s %% may.", **values
+        )
+    return f"{why} {_NOBODY_ELSE} {_RESUME}"
 
 
 def _went_well(seen: Seen) -> str:
-    return (
-        f"The canary went well: of {seen.people:,} people {seen.failed:,} failed and {seen.opted_out:,} opted out. "
-        "Everybody else follows."
+    told = said(
+        "The canary went well: of %(all)s people %(failed)s failed and %(opted_out)s opted out.",
+        all=f"{seen.people:,}",
+        failed=f"{seen.failed:,}",
+        opted_out=f"{seen.opted_out:,}",
     )
+    return f"{told} {said('Everybody else follows.')}"
 
 
 def waiting_for(size: int, bounds: Bounds) -> str:
     """What the row says while the canary is watched."""
-    return (
-        f"The first {size:,} people were sent to. Clarion waits for what WhatsApp reports of them, at most "
-        f"{in_words(bounds.wait_seconds)}, and then goes on or says why not."
+    then = said(
+        "Clarion waits for what WhatsApp reports of them, at most %(time)s, and then goes on or says why not.",
+        time=in_words(bounds.wait_seconds),
     )
+    return f"{said('The first %(count)s people were sent to.', count=f'{size:,}')} {then}"

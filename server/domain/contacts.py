@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from server.domain.sentences import said
+
 LONGEST_TAG: Final = 100
 MOST_TAGS: Final = 100
 LONGEST_NAME: Final = 200
@@ -32,11 +34,11 @@ def one_way(text: str) -> str:
     """
     text = text.strip()
     if "\x00" in text:
-        raise ValueError("it has a NUL character")
+        raise ValueError(said("it has a NUL character"))
     if text.isascii():
         return text
     if any("\ud800" <= char <= "\udfff" for char in text):
-        raise ValueError("it has half of a character")
+        raise ValueError(said("it has half of a character"))
     return unicodedata.normalize("NFC", text)
 
 
@@ -44,11 +46,11 @@ def clean_tag(tag: str) -> str:
     """A tag as it is kept and compared. Raises `ValueError` with a plain reason."""
     cleaned = " ".join(one_way(one_way(tag).lower()).split())
     if not cleaned:
-        raise ValueError("a tag is empty")
+        raise ValueError(said("a tag is empty"))
     if len(cleaned) > LONGEST_TAG:
-        raise ValueError(f"a tag is longer than {LONGEST_TAG} characters")
+        raise ValueError(said("a tag is longer than %(most)s characters", most=LONGEST_TAG))
     if _BETWEEN_TAGS.search(cleaned):
-        raise ValueError(f'the tag "{cleaned}" has one of ; | , in it, which stand between tags')
+        raise ValueError(said('the tag "%(tag)s" has one of ; | , in it, which stand between tags', tag=cleaned))
     return cleaned
 
 
@@ -56,7 +58,7 @@ def clean_tags(tags: Iterable[str]) -> list[str]:
     """Each tag once, in order. Raises `ValueError` with a plain reason."""
     cleaned = sorted({clean_tag(tag) for tag in tags})
     if len(cleaned) > MOST_TAGS:
-        raise ValueError(f"it has more than {MOST_TAGS} tags")
+        raise ValueError(said("it has more than %(most)s tags", most=MOST_TAGS))
     return cleaned
 
 
@@ -69,7 +71,7 @@ def clean_name(name: str | None) -> str | None:
     """A name as it is kept; None where there is none. Raises `ValueError` with a plain reason."""
     cleaned = one_way(name or "")
     if len(cleaned) > LONGEST_NAME:
-        raise ValueError(f"the name is longer than {LONGEST_NAME} characters")
+        raise ValueError(said("the name is longer than %(most)s characters", most=LONGEST_NAME))
     return cleaned or None
 
 
@@ -79,13 +81,13 @@ def clean_attributes(attributes: Mapping[str, Any]) -> dict[str, str]:
     for written, value in attributes.items():
         name, text = clean_attribute(written), as_text(value)
         if text is None:
-            raise ValueError(f'"{name}" should be a text, a number, true or false')
+            raise ValueError(said('"%(name)s" should be a text, a number, true or false', name=name))
         if len(text) > LONGEST_VALUE:
-            raise ValueError(f'"{name}" is longer than {LONGEST_VALUE} characters')
+            raise ValueError(said('"%(name)s" is longer than %(most)s characters', name=name, most=LONGEST_VALUE))
         if text:
             cleaned[name] = text
     if len(cleaned) > MOST_ATTRIBUTES:
-        raise ValueError(f"it has more than {MOST_ATTRIBUTES} attributes")
+        raise ValueError(said("it has more than %(most)s attributes", most=MOST_ATTRIBUTES))
     return cleaned
 
 
@@ -93,11 +95,11 @@ def clean_attribute(name: str) -> str:
     """An attribute's name as it is kept. Raises `ValueError` with a plain reason."""
     cleaned = " ".join(one_way(name).split())
     if not cleaned:
-        raise ValueError("an attribute has no name")
+        raise ValueError(said("an attribute has no name"))
     if len(cleaned) > LONGEST_ATTRIBUTE:
-        raise ValueError(f"the name of an attribute is longer than {LONGEST_ATTRIBUTE} characters")
+        raise ValueError(said("the name of an attribute is longer than %(most)s characters", most=LONGEST_ATTRIBUTE))
     if cleaned in _FIELDS:
-        raise ValueError(f'"{cleaned}" is a field of its own and cannot be an attribute')
+        raise ValueError(said('"%(name)s" is a field of its own and cannot be an attribute', name=cleaned))
     return cleaned
 
 
@@ -118,12 +120,12 @@ def as_text(value: Any) -> str | None:
 
 def is_yes(cell: str) -> bool:
     """Whether a cell says yes. Raises `ValueError` where it says neither yes nor no."""
-    said = one_way(cell).lower()
-    if said in _YES:
+    word = one_way(cell).lower()
+    if word in _YES:
         return True
-    if said in _NO:
+    if word in _NO:
         return False
-    raise ValueError(f'"{cell[:40]}" is neither yes nor no')
+    raise ValueError(said('"%(text)s" is neither yes nor no', text=cell[:40]))
 
 
 def instant_of(cell: str, now: datetime) -> datetime:
@@ -136,7 +138,7 @@ def instant_of(cell: str, now: datetime) -> datetime:
         # In another zone it may fall out of the calendar.
         instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f'"{cell[:40]}" is no date; it should be like 2026-11-25') from None
+        raise ValueError(said('"%(text)s" is no date; it should be like 2026-11-25', text=cell[:40])) from None
     if instant > now:
-        raise ValueError(f'"{cell[:40]}" lies in the future')
+        raise ValueError(said('"%(text)s" lies in the future', text=cell[:40]))
     return instant

@@ -5,19 +5,21 @@ from typing import Final
 
 from server.domain.costs import Cost, Counted, CountryCost, rounded, written
 from server.domain.preflight import Code, Finding, Level
+from server.domain.sentences import counted, said
 
 SHOWN_COUNTRIES: Final = 5
-_NO_COUNTRY: Final = "numbers of no country"
+_CATEGORIES: Final = (said("marketing"), said("utility"), said("authentication"))
+_NO_COUNTRY: Final = said("numbers of no country")
 
 
 def of_free_text() -> Finding:
     """A message inside the 24-hour window."""
-    return Finding(Level.INFO, Code.COST, "It costs nothing: WhatsApp charges for template messages alone.")
+    return Finding(Level.INFO, Code.COST, said("It costs nothing: WhatsApp charges for template messages alone."))
 
 
 def of_no_card() -> Finding:
     """A business without prices."""
-    detail = (
+    detail = said(
         "What it costs is not known: this business has no rate card. `clarion rates import FILE` (or PUT /rates) takes "
         "in Meta's prices."
     )
@@ -29,33 +31,52 @@ def of_cost(cost: Cost) -> Iterator[Finding]:
     if cost.by_country:
         shown = [_line(item, cost.category) for item in cost.by_country[:SHOWN_COUNTRIES]]
         rest = len(cost.by_country) - len(shown)
-        others = f" and {rest} more {'country' if rest == 1 else 'countries'}" if rest else ""
-        detail = (
-            f"It costs about {cost.currency} {rounded(cost.total)} if everybody gets it: {', '.join(shown)}{others}; "
-            f"prices of {cost.prices_date}."
+        parts = ", ".join(shown)
+        if rest:
+            parts = counted("%(parts)s and 1 more country", "%(parts)s and %(n)s more countries", rest, parts=parts)
+        detail = said(
+            "It costs about %(sum)s if everybody gets it: %(parts)s; prices of %(date)s.",
+            sum=f"{cost.currency} {rounded(cost.total)}",
+            parts=parts,
+            date=cost.prices_date,
         )
         yield Finding(Level.INFO, Code.COST, f"{detail}{_free(cost.by_country)}")
     if cost.missing:
-        people = sum(item.people_count for item in cost.missing)
-        who = "1 person is" if people == 1 else f"{people:,} people are"
-        detail = f"The rate card has no {cost.category} price for {_named(cost.missing)}: {who} not counted in."
+        detail = counted(
+            "The rate card has no %(category)s price for %(countries)s: 1 person is not counted in.",
+            "The rate card has no %(category)s price for %(countries)s: %(n)s people are not counted in.",
+            sum(item.people_count for item in cost.missing),
+            category=cost.category,
+            countries=_named(cost.missing),
+        )
         yield Finding(Level.INFO, Code.NO_PRICE, detail)
 
 
 def _line(item: CountryCost, category: str) -> str:
     charged = item.people_count - item.free_count
-    return f"{item.country or _NO_COUNTRY} {category} {charged:,} x {written(item.price)}"
+    return said(
+        "%(country)s %(category)s %(count)s x %(price)s",
+        country=item.country or _NO_COUNTRY,
+        category=category,
+        count=f"{charged:,}",
+        price=written(item.price),
+    )
 
 
 def _free(by_country: Sequence[CountryCost]) -> str:
     free = sum(item.free_count for item in by_country)
     if not free:
         return ""
-    who = "1 person is" if free == 1 else f"{free:,} people are"
-    return f" {who} inside the 24-hour window, where a utility template is free."
+    told = counted(
+        "1 person is inside the 24-hour window, where a utility template is free.",
+        "%(n)s people are inside the 24-hour window, where a utility template is free.",
+        free,
+    )
+    return f" {told}"
 
 
 def _named(missing: Sequence[Counted]) -> str:
     names = [item.country or _NO_COUNTRY for item in missing]
     more = len(names) - 4 * SHOWN_COUNTRIES
-    return ", ".join(names[: 4 * SHOWN_COUNTRIES]) + (f" and {more} more" if more > 0 else "")
+    shown = ", ".join(names[: 4 * SHOWN_COUNTRIES])
+    return said("%(list)s and %(more)s more", list=shown, more=more) if more > 0 else shown

@@ -20,9 +20,10 @@ How each becomes an HTTP status is in `problems.py`; how each becomes an exit co
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from server.domain.outcomes import Refused
+from server.domain.sentences import said
 
 
 class Problem(NamedTuple):
@@ -61,7 +62,7 @@ class StateDoesNotAllow(NotNow):
     """The broadcast's status rules the move out."""
 
     def __init__(self, move: str, status: str) -> None:
-        super().__init__(f"A broadcast that is {status} cannot {move}.")
+        super().__init__(said("A broadcast that is %(status)s cannot %(move)s.", status=status, move=move))
         self.move = move
         self.status = status
 
@@ -128,3 +129,33 @@ class InboxFull(Unreachable):
 
 class RunLost(Exception):
     """This run no longer holds the broadcast: a newer epoch has it, or a person ended it. Write nothing more."""
+
+
+# What the two words of `StateDoesNotAllow` may be, where a person can bring it about.
+_WORDS: Final = (
+    said("draft"),
+    said("scheduled"),
+    said("queued"),
+    said("running"),
+    said("paused"),
+    said("settling"),
+    said("completed"),
+    said("partial"),
+    said("failed"),
+    said("cancelled"),
+    said("being cancelled"),
+    said("be scheduled"),
+    said("be taken off its schedule"),
+    said("be scheduled anew"),
+    said("be started"),
+    said("be paused"),
+    said("be resumed"),
+    said("be cancelled"),
+    said("be changed"),
+    said("be deleted"),
+    said("be retried"),
+    said("have another rate"),
+    said("go to another audience"),
+    said("take more recipients"),
+    said("send to anybody again"),
+)

@@ -9,6 +9,8 @@ while it sends those of 199 in 200 others of that minute, would be a message sen
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from server.domain.sentences import said
+
 LEAST_NEIGHBOURS: Final = 20
 # In thousandths, so that the comparison is exact.
 LEAST_HEARD_PER_MILLE: Final = 995
@@ -63,25 +65,27 @@ class Judgement(NamedTuple):
     reason: str = ""
 
 
-_NOT_SENT_AGAIN: Final = "It was not sent again, so that nobody gets it twice."
-NO_LINE: Final = (
+_NOT_SENT_AGAIN: Final = said("It was not sent again, so that nobody gets it twice.")
+_NOBODY_KNOWS: Final = said("Nobody knows whether WhatsApp accepted this message: its answer never came.")
+_NO_STATUSES: Final = said(
     "Nobody knows whether WhatsApp accepted this message: its answer never came, and no statuses come by webhook that "
-    f"could tell. {_NOT_SENT_AGAIN}"
+    "could tell."
 )
-TOO_LONG: Final = (
-    "Nobody knows whether WhatsApp accepted this message: its answer never came, and no status told in time. "
-    f"{_NOT_SENT_AGAIN}"
+_NOT_IN_TIME: Final = said(
+    "Nobody knows whether WhatsApp accepted this message: its answer never came, and no status told in time."
 )
-ASSUMED: Final = (
-    "Nobody knows whether WhatsApp accepted this message: its answer never came. This business has such messages "
-    f"counted as failed. {_NOT_SENT_AGAIN}"
-)
-STOPPED: Final = (
+_AS_AGREED: Final = said("This business has such messages counted as failed.")
+NO_LINE: Final = f"{_NO_STATUSES} {_NOT_SENT_AGAIN}"
+TOO_LONG: Final = f"{_NOT_IN_TIME} {_NOT_SENT_AGAIN}"
+ASSUMED: Final = f"{_NOBODY_KNOWS} {_AS_AGREED} {_NOT_SENT_AGAIN}"
+STOPPED: Final = said(
     "Nobody knows whether WhatsApp accepted this message: its answer never came, and the broadcast has ended since."
 )
-TRIED_OFTEN: Final = "No answer came to any of the attempts, and there are no more of them."
-NEVER_ACCEPTED: Final = "WhatsApp never accepted it: the messages around it were all heard of, and this one was not."
-ASKED_FOR: Final = "Its answer never came, and this business has such messages sent again."
+TRIED_OFTEN: Final = said("No answer came to any of the attempts, and there are no more of them.")
+NEVER_ACCEPTED: Final = said(
+    "WhatsApp never accepted it: the messages around it were all heard of, and this one was not."
+)
+ASKED_FOR: Final = said("Its answer never came, and this business has such messages sent again.")
 
 
 def judge(
@@ -169,15 +173,26 @@ def outlook(
 def _in_words(silence: Silence) -> str:
     accepted, heard = silence.neighbours
     if silence.since_last_status_seconds is None:
-        return "No status has ever come by webhook for this number, so that silence says nothing."
+        return said("No status has ever come by webhook for this number, so that silence says nothing.")
     if silence.since_last_status_seconds > LINE_IS_OPEN_SECONDS:
-        return "No status has come by webhook for this number in the last day, so that silence says nothing."
+        return said("No status has come by webhook for this number in the last day, so that silence says nothing.")
     if accepted < LEAST_NEIGHBOURS:
-        return (
-            f"{accepted} of the messages around it are known to be accepted in the same minute, which is too few to "
-            f"judge by: it takes {LEAST_NEIGHBOURS}."
+        return said(
+            "%(accepted)s of the messages around it are known to be accepted in the same minute, which is too few to "
+            "judge by: it takes %(least)s.",
+            accepted=accepted,
+            least=LEAST_NEIGHBOURS,
         )
-    told = f"Of {accepted} messages around it that were accepted in the same minute {heard} were heard of by webhook"
     if silence.neighbours.are_heard:
-        return f"{told}, and this one was not: WhatsApp never accepted it, by all that is known."
-    return f"{told}. That is not nearly all of them, so that silence says nothing yet."
+        return said(
+            "Of %(accepted)s messages around it that were accepted in the same minute %(heard)s were heard of by "
+            "webhook, and this one was not: WhatsApp never accepted it, by all that is known.",
+            accepted=accepted,
+            heard=heard,
+        )
+    return said(
+        "Of %(accepted)s messages around it that were accepted in the same minute %(heard)s were heard of by webhook. "
+        "That is not nearly all of them, so that silence says nothing yet.",
+        accepted=accepted,
+        heard=heard,
+    )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.domain.errors import BadInput, Problem
+from server.domain.sentences import counted, said
 
 MOST_MESSAGES: Final = 1_000
 MOST_DAYS: Final = 365
@@ -18,12 +19,19 @@ class FrequencyCap:
     days: int
 
     def __str__(self) -> str:
-        return f"{_some(self.messages, 'marketing message')} in {_some(self.days, 'day')}"
+        days = counted("1 day", "%(n)s days", self.days, n=self.days)
+        return counted(
+            "1 marketing message in %(days)s",
+            "%(n)s marketing messages in %(days)s",
+            self.messages,
+            n=self.messages,
+            days=days,
+        )
 
     @property
     def reason(self) -> str:
         """Why somebody was skipped, as their row says it."""
-        return f"has had {self}"
+        return said("has had %(cap)s", cap=self)
 
     def as_json(self) -> dict[str, Any]:
         """The shape of docs/api.md."""
@@ -36,12 +44,13 @@ def parse(raw: Mapping[str, Any], pointer: str = "/frequency_cap") -> FrequencyC
     for name, most in (("messages", MOST_MESSAGES), ("days", MOST_DAYS)):
         value = raw.get(name)
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            detail = f"{name} is {value!r:.20}; it should be a whole number from 1 to {most}."
+            detail = said(
+                "%(name)s is %(value)s; it should be a whole number from 1 to %(most)s.",
+                name=name,
+                value=f"{value!r:.20}",
+                most=most,
+            )
             problems.append(Problem(f"{pointer}/{name}", detail))
     if problems:
         raise BadInput(problems[0].detail, problems=problems)
     return FrequencyCap(raw["messages"], raw["days"])
-
-
-def _some(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -16,16 +16,17 @@ from zoneinfo import ZoneInfo
 
 from server.domain.errors import BadInput
 from server.domain.quiet_hours import QUIET, Hours, Timetable, jump, timetable, zone_named
+from server.domain.sentences import said
 
 # What stands in the row of somebody whose time has not come; the statements of `services/ledger.py` know it too.
-LOCAL: Final = "local time"
+LOCAL: Final = said("local time")
 # Where the day begins first; nobody can be sent to before it is their time there.
 EASTERNMOST: Final = timezone(timedelta(hours=14))
 WESTERNMOST: Final = timezone(timedelta(hours=-12))
-_NEEDS_SCHEDULE: Final = (
+_NEEDS_SCHEDULE: Final = said(
     "By each person's local time needs to know which time: give scheduled_at, such as 2026-12-01T10:00:00+02:00."
 )
-_NOT_OVER_DAYS: Final = (
+_NOT_OVER_DAYS: Final = said(
     "A broadcast by each person's local time goes to everybody at that time, and one that is spread over days does "
     "not. Choose one of the two."
 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from server.domain.outcomes import Refused
+from server.domain.sentences import said
 
 
 class Meaning(NamedTuple):
@@ -134,8 +135,11 @@ def meaning_of(refusal: Refused) -> Meaning:
     code = refusal.code
     if code is None:
         return Meaning(
-            f"Something answered in WhatsApp's place with HTTP {refusal.http_status} and no error code.",
-            "Check the address of the Graph API and what stands between here and there.",
+            said(
+                "Something answered in WhatsApp's place with HTTP %(status)s and no error code.",
+                status=refusal.http_status,
+            ),
+            said("Check the address of the Graph API and what stands between here and there."),
         )
     if code == 100 and refusal.subcode == 33:
         code = 33
@@ -144,8 +148,11 @@ def meaning_of(refusal: Refused) -> Meaning:
     known = MEANINGS.get(code)
     if known is not None:
         return known
-    said = refusal.message or "no reason given"
-    return Meaning(f"WhatsApp refused the message with code {code}: {said}", "Look the code up in Meta's list.")
+    why = refusal.message or said("no reason given")
+    return Meaning(
+        said("WhatsApp refused the message with code %(code)s: %(why)s", code=code, why=why),
+        said("Look the code up in Meta's list."),
+    )
 
 
 def explain(refusal: Refused) -> str:
@@ -156,5 +163,9 @@ def explain(refusal: Refused) -> str:
 
 def explain_stop(refusal: Refused) -> str:
     """The reason of a pause: what it means, what somebody has to do, and what Meta's support asks for."""
-    trace = f" (Meta's trace id: {refusal.trace_id})" if refusal.trace_id else ""
-    return f"{explain(refusal)} {meaning_of(refusal).to_do}".rstrip() + trace
+    told = f"{explain(refusal)} {meaning_of(refusal).to_do}".rstrip()
+    return f"{told} {_trace(refusal.trace_id)}" if refusal.trace_id else told
+
+
+def _trace(trace_id: str) -> str:
+    return said("(Meta's trace id: %(id)s)", id=trace_id)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from server.domain.errors import BadInput, Problem
+from server.domain.sentences import said
 
 LONGEST_TEXT: Final = 4_096
 LONGEST_CALLBACK: Final = 512
@@ -24,13 +25,13 @@ MEDIA: Final = ("image", "video", "document")
 
 # Parts of a template whose parameters a broadcast has no words for.
 _NOT_SENT: Final[Mapping[str, str]] = {
-    "CAROUSEL": "a carousel",
-    "LIMITED_TIME_OFFER": "a limited-time offer",
-    "product": "a product as its header",
-    "gif": "a GIF as its header",
-    "MPM": "a button that lists products",
-    "SPM": "a button that shows a product",
-    "FLOW": "a button that opens a flow",
+    "CAROUSEL": said("a carousel"),
+    "LIMITED_TIME_OFFER": said("a limited-time offer"),
+    "product": said("a product as its header"),
+    "gif": said("a GIF as its header"),
+    "MPM": said("a button that lists products"),
+    "SPM": said("a button that shows a product"),
+    "FLOW": said("a button that opens a flow"),
 }
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 _SPACES: Final = " " * 5
@@ -100,7 +101,7 @@ class MessagePlan:
         """Why this person cannot get the message, or None: a value that is missing or empty."""
         for column in self.columns:
             if not variables.get(column, "").strip():
-                return f"no value for {column}"
+                return said("no value for %(column)s", column=column)
         return None
 
     def render(self, phone: str, variables: Mapping[str, str], callback: str) -> bytes:
@@ -144,7 +145,10 @@ def plan_text(message: Mapping[str, Any]) -> MessagePlan:
     if not isinstance(body, str) or not body.strip():
         raise BadInput("A text message needs a body.", pointer="/text/body")
     if len(body) > LONGEST_TEXT:
-        raise BadInput(f"The text has {len(body)} characters; WhatsApp takes {LONGEST_TEXT}.", pointer="/text/body")
+        raise BadInput(
+            said("The text has %(count)s characters; WhatsApp takes %(most)s.", count=len(body), most=LONGEST_TEXT),
+            pointer="/text/body",
+        )
     value = Value.parse(body, is_free_text=True)
     preview = b"true" if isinstance(text, Mapping) and text.get("preview_url") is True else b"false"
     segments = (b'","type":"text","text":{"preview_url":' + preview + b',"body":', value, b"}}")
@@ -210,7 +214,9 @@ class Shape:
             header_variable=in_header[0] if in_header else None,
             buttons=buttons,
             problems=tuple(
-                Problem("/template/name", f"The template has {_NOT_SENT[part]}, which cannot be sent yet.")
+                Problem(
+                    "/template/name", said("The template has %(part)s, which cannot be sent yet.", part=_NOT_SENT[part])
+                )
                 for part in dict.fromkeys((*by_type, kind, *map(_kind_of, buttons)))
                 if part in _NOT_SENT
             ),
@@ -248,11 +254,13 @@ def _variable_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Prob
     for name in shape.body:
         value = given.get(name)
         if value is None or not str(value).strip():
-            yield Problem(f"/template/variables/{name}", f"The template needs a value for {{{{{name}}}}}.")
+            detail = said("The template needs a value for {{%(name)s}}.", name=name)
+            yield Problem(f"/template/variables/{name}", detail)
     for name in given:
         if name not in shape.body:
-            has = f"it has {_listed(shape.body)}" if shape.body else "it has none"
-            yield Problem(f"/template/variables/{name}", f'The template has no variable "{name}"; {has}.')
+            has = said("it has %(names)s", names=_listed(shape.body)) if shape.body else said("it has none")
+            detail = said('The template has no variable "%(name)s"; %(has)s.', name=name, has=has)
+            yield Problem(f"/template/variables/{name}", detail)
 
 
 def _header_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Problem]:
@@ -262,15 +270,19 @@ def _header_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Proble
         needed = "text"
     for kind in header:
         if kind != needed:
-            has = f"the template's is {needed}" if needed else "the template takes none"
-            yield Problem(f"/template/header/{kind}", f'A header of kind "{kind}" does not fit; {has}.')
+            has = said("the template's is %(kind)s", kind=needed) if needed else said("the template takes none")
+            detail = said('A header of kind "%(kind)s" does not fit; %(has)s.', kind=kind, has=has)
+            yield Problem(f"/template/header/{kind}", detail)
     if not needed:
         return
     value = header.get(needed)
     if not value:
-        yield Problem("/template/header", f"The template needs a header: {_example_of(needed)}.")
+        yield Problem(
+            "/template/header", said("The template needs a header: %(example)s.", example=_example_of(needed))
+        )
     elif needed in MEDIA and not (isinstance(value, Mapping) and bool(value.get("link")) != bool(value.get("id"))):
-        yield Problem(f"/template/header/{needed}", f"The {needed} needs a link or an id, one of them.")
+        detail = said("The %(kind)s needs a link or an id, one of them.", kind=needed)
+        yield Problem(f"/template/header/{needed}", detail)
 
 
 def _example_of(kind: str) -> str:
@@ -284,12 +296,13 @@ def _button_problems(wanted: Mapping[str, Any], shape: Shape) -> Iterator[Proble
     takes = [str(index) for index in range(len(shape.buttons)) if shape.button_takes_value(index)]
     for index in given:
         if index not in takes:
-            has = f"those with one are {_listed(takes)}" if takes else "it has none with one"
-            yield Problem(f"/template/buttons/{index}", f'The template has no button "{index}" with a value; {has}.')
+            has = said("those with one are %(names)s", names=_listed(takes)) if takes else said("it has none with one")
+            detail = said('The template has no button "%(name)s" with a value; %(has)s.', name=index, has=has)
+            yield Problem(f"/template/buttons/{index}", detail)
     for position in range(len(shape.buttons)):
         if shape.button_needs_value(position) and not str(given.get(str(position), "")).strip():
             label = shape.buttons[position].get("text") or f"number {position}"
-            yield Problem(f"/template/buttons/{position}", f'The button "{label}" needs a value.')
+            yield Problem(f"/template/buttons/{position}", said('The button "%(name)s" needs a value.', name=label))
 
 
 def _listed(names: Iterable[str]) -> str:

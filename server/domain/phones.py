@@ -17,11 +17,13 @@ from typing import Final
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberFormat, ValidationResult
 
-NOT_A_NUMBER: Final = "not a phone number"
-NO_COUNTRY: Final = "no country code, and no default country"
-ROUNDED: Final = "a spreadsheet has rounded this number"
-TOO_SHORT: Final = "too short for a phone number"
-TOO_LONG: Final = "too long for a phone number"
+from server.domain.sentences import said
+
+NOT_A_NUMBER: Final = said("not a phone number")
+NO_COUNTRY: Final = said("no country code, and no default country")
+ROUNDED: Final = said("a spreadsheet has rounded this number")
+TOO_SHORT: Final = said("too short for a phone number")
+TOO_LONG: Final = said("too long for a phone number")
 
 # Country codes, with their plus, of several countries: only further digits tell which.
 SHARED_CODES: Final = tuple(

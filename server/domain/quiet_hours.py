@@ -18,8 +18,18 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
 from server.domain.errors import BadInput, Problem
+from server.domain.sentences import said
 from server.domain.zones import key_of, ranges
 
+_DAYS: Final = (
+    said("Monday"),
+    said("Tuesday"),
+    said("Wednesday"),
+    said("Thursday"),
+    said("Friday"),
+    said("Saturday"),
+    said("Sunday"),
+)
 MONDAY_FIRST: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Read once a process: its own cache keeps eight.
 zone_named: Final = cache(ZoneInfo)
@@ -30,7 +40,7 @@ _NO_PLACES: Final = ("Etc/", "SystemV/", "US/", "Canada/", "Brazil/", "Mexico/",
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
 # What stands in the row of somebody who is put off by them; the statements of `services/ledger.py` know it too.
-QUIET: Final = "quiet hours"
+QUIET: Final = said("quiet hours")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +62,9 @@ class QuietHours:
         return clock >= self.begins_at or clock < self.ends_at
 
     def __str__(self) -> str:
+        hours = f"{self.begins_at:%H:%M}-{self.ends_at:%H:%M}"
         off = " and ".join(name.capitalize() for name in self._names_of_days_off)
-        return f"{self.begins_at:%H:%M}-{self.ends_at:%H:%M}" + (f" and all of {off}" if off else "")
+        return said("%(hours)s and all of %(days)s", hours=hours, days=off) if off else hours
 
     @property
     def _names_of_days_off(self) -> list[str]:
@@ -74,7 +85,7 @@ def parse(raw: Mapping[str, Any], pointer: str = "/quiet_hours") -> QuietHours:
     clocks = {name: _clock(raw.get(name), f"{pointer}/{name}", problems) for name in ("from", "to")}
     days_off = _days_off(raw.get("days_off") or (), f"{pointer}/days_off", problems)
     if not problems and clocks["from"] == clocks["to"]:
-        detail = "Quiet hours that begin and end at the same time would be no hours, or all. Name two times."
+        detail = said("Quiet hours that begin and end at the same time would be no hours, or all. Name two times.")
         problems.append(Problem(f"{pointer}/to", detail))
     if problems:
         raise BadInput(problems[0].detail, problems=problems)
@@ -85,7 +96,7 @@ def _clock(raw: object, pointer: str, problems: list[Problem]) -> time:
     found = _CLOCK.fullmatch(str(raw))
     if found is not None:
         return time(int(found[1]), int(found[2]))
-    detail = f'"{str(raw)[:20]}" is no time of day; it should be hours and minutes, such as 21:00.'
+    detail = said('"%(text)s" is no time of day; it should be hours and minutes, such as 21:00.', text=str(raw)[:20])
     problems.append(Problem(pointer, detail))
     return time()
 
@@ -96,7 +107,11 @@ def _days_off(raw: Iterable[object], pointer: str, problems: list[Problem]) -> f
         if str(name).lower() in MONDAY_FIRST:
             days_off.add(MONDAY_FIRST.index(str(name).lower()))
         else:
-            detail = f'"{str(name)[:20]}" is no weekday; it should be one of {", ".join(MONDAY_FIRST)}.'
+            detail = said(
+                '"%(text)s" is no weekday; it should be one of %(days)s.',
+                text=str(name)[:20],
+                days=", ".join(MONDAY_FIRST),
+            )
             problems.append(Problem(f"{pointer}/{number}", detail))
     if len(days_off) == len(MONDAY_FIRST):
         problems.append(Problem(pointer, "With every day off nothing could ever be sent. Leave one of the seven out."))
@@ -106,7 +121,9 @@ def _days_off(raw: Iterable[object], pointer: str, problems: list[Problem]) -> f
 def known_zone(name: str) -> str:
     """The name itself. Raises `ValueError` with a plain sentence where it is none that IANA lists."""
     if name not in _listed():
-        raise ValueError(f'"{name[:40]}" is no time zone; it should be a name such as Europe/Berlin or UTC.')
+        raise ValueError(
+            said('"%(name)s" is no time zone; it should be a name such as Europe/Berlin or UTC.', name=name[:40])
+        )
     return name
 
 

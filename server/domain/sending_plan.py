@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 
+from server.domain.sentences import counted, said
+
 WINDOW: Final = timedelta(days=1)
 # Beyond a season nobody plans by the day; what is left then is said as a number.
 MOST_DAYS: Final = 92
@@ -71,14 +73,18 @@ def _places(limit: int, taken: Sequence[Freed], now: datetime) -> list[Freed]:
 
 def in_words(plan: Plan, today: date) -> str:
     """The first days, and how far it goes: `Today 1,000, Thu 26 Nov 1,000 and Fri 27 Nov 500`."""
-    said = [f"{_name(day.date, today)} {day.people:,}" for day in plan.days[:SHOWN_DAYS]]
+    days = [f"{_name(day.date, today)} {day.people:,}" for day in plan.days[:SHOWN_DAYS]]
     more = plan.days[SHOWN_DAYS:]
     if more:
-        count = "1 more day" if len(more) == 1 else f"{len(more)} more days"
-        said.append(f"{count}, the last of them {_name(more[-1].date, today)}")
+        last = _name(more[-1].date, today)
+        days.append(
+            counted(
+                "1 more day, the last of them %(day)s", "%(n)s more days, the last of them %(day)s", len(more), day=last
+            )
+        )
     if plan.later_count:
-        said.append(f"{plan.later_count:,} later")
-    return _listed(said)
+        days.append(said("%(count)s later", count=f"{plan.later_count:,}"))
+    return _listed(days)
 
 
 def _name(day: date, today: date) -> str:

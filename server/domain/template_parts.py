@@ -1,15 +1,22 @@
-"""What a template is made of, as Meta describes it, and what it looks like with values in it. Pure.
+"""What a template is made of, as Meta describes it, and what its message looks like to one person. Pure.
 
-Values have the shape that a broadcast's message has: `{"variables": {…}, "header": {…}, "buttons": {"0": …}}`.
+Values have the shape that a broadcast's message has: `{"variables": {…}, "header": {…}, "buttons": {"0": …}}`. What is
+filled in is the text that is sent, mended as `domain/messages.py` mends it; what has no value stays a placeholder.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
+from server.domain.messages import Value
+
 _PLACEHOLDER: Final = re.compile(r"\{\{\s*([^{}]+?)\s*\}\}")
 Component = Mapping[str, Any]
 Values = Mapping[str, Any]
+Person = Mapping[str, str]
+_NOBODY: Final[Person] = {}
 
 
 class Button(NamedTuple):
@@ -23,18 +30,23 @@ class Button(NamedTuple):
 class Shown(NamedTuple):
     """A message as its reader sees it; texts with their values, and placeholders where there is none.
 
-    media: `image`, `video`, `document`, `gif`, `location` … of the header, or nothing. media_name: its link, if any.
-    offer: the words of a limited-time offer. cards: of a carousel.
+    media: `image`, `video`, `document`, `gif`, `location` … of the header, or nothing. media_name: its file, link or
+    place, if any. offer: the words of a limited-time offer. cards: of a carousel.
     """
 
-    media: str
-    media_name: str
-    header: str
-    body: str
-    footer: str
-    offer: str
-    buttons: tuple[Button, ...]
-    cards: tuple["Shown", ...]
+    media: str = ""
+    media_name: str = ""
+    header: str = ""
+    body: str = ""
+    footer: str = ""
+    offer: str = ""
+    buttons: tuple[Button, ...] = ()
+    cards: tuple["Shown", ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to see."""
+        return not (self.media or self.header or self.body)
 
 
 class Variable(NamedTuple):
@@ -45,23 +57,31 @@ class Variable(NamedTuple):
     example: str
 
 
-def shown(components: Sequence[Component], values: Values) -> Shown:
-    """The message. values: what is missing in them stays a placeholder."""
+def shown_to(message: Mapping[str, Any], components: Sequence[Component], person: Person) -> Shown:
+    """A broadcast's message for somebody. components: of its template, if it has one. person: what is known of them."""
+    if "text" in message:
+        return Shown(body=_of_person(_text(_mapping(message["text"]), "body"), person, is_free_text=True))
+    return shown(components, _mapping(message.get("template")), person)
+
+
+def shown(components: Sequence[Component], values: Values, person: Person = _NOBODY) -> Shown:
+    """The message. values: may name what is known of a person, as `{{city}}`."""
     by_type = _by_type(components)
     header, body = by_type.get("HEADER", {}), by_type.get("BODY", {})
     given = _mapping(values.get("header"))
     media = "" if _text(header, "format").upper() in ("", "TEXT") else _text(header, "format").lower()
     in_header = {name: str(given["text"]) for name in variables_of(_text(header, "text"))} if given.get("text") else {}
     file = _mapping(given.get(media))
+    named = next((str(file[name]) for name in ("filename", "link", "name", "address", "id") if file.get(name)), "")
     offer = by_type.get("LIMITED_TIME_OFFER", {})
     return Shown(
         media,
-        str(file.get("link") or file.get("name") or ""),
-        fill(_text(header, "text"), in_header),
-        fill(_text(body, "text") or _of_authentication(body), _mapping(values.get("variables"))),
+        _of_person(named, person, is_free_text=True),
+        fill(_text(header, "text"), in_header, person),
+        fill(_text(body, "text") or _of_authentication(body), _mapping(values.get("variables")), person),
         _text(by_type.get("FOOTER", {}), "text") or _expiry(by_type.get("FOOTER", {})),
         _text(_mapping(offer.get("limited_time_offer")), "text"),
-        tuple(_buttons(_list(by_type.get("BUTTONS", {}), "buttons"), _mapping(values.get("buttons")))),
+        tuple(_buttons(_list(by_type.get("BUTTONS", {}), "buttons"), _mapping(values.get("buttons")), person)),
         tuple(
             shown(_list(card, "components"), examples_of(_list(card, "components")))
             for card in _list(by_type.get("CAROUSEL", {}), "cards")
@@ -110,9 +130,21 @@ def variables_of(text: str) -> list[str]:
     return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
 
 
-def fill(text: str, values: Mapping[str, Any]) -> str:
+def fill(text: str, values: Mapping[str, Any], person: Person = _NOBODY) -> str:
     """A text with its values; a placeholder stays where there is none."""
-    return _PLACEHOLDER.sub(lambda found: str(values.get(found[1]) or found[0]), text)
+
+    def value_of(found: re.Match[str]) -> str:
+        value = values.get(found[1])
+        return found[0] if value is None or not str(value).strip() else _of_person(str(value), person)
+
+    return _PLACEHOLDER.sub(value_of, text)
+
+
+def _of_person(text: str, person: Person, *, is_free_text: bool = False) -> str:
+    value = Value.parse(text, is_free_text=is_free_text)
+    known = {name: person.get(name, "") for name in value.columns}
+    missing = {name: f"{{{{{name}}}}}" for name in value.columns if not known[name].strip()}
+    return msgspec.json.decode(value.render(known | missing), type=str)
 
 
 # --- how Meta writes it
@@ -122,15 +154,15 @@ def _by_type(components: Sequence[Component]) -> dict[str, Component]:
     return {_text(component, "type").upper(): component for component in components}
 
 
-def _buttons(buttons: Sequence[Component], values: Mapping[str, Any]) -> Iterator[Button]:
+def _buttons(buttons: Sequence[Component], values: Values, person: Person) -> Iterator[Button]:
     for place, button in enumerate(buttons):
         kind, value = _text(button, "type").lower(), values.get(str(place))
         beside = _text(button, "phone_number")
         if kind == "url":
             url = _text(button, "url")
-            beside = fill(url, dict.fromkeys(variables_of(url), value))
+            beside = fill(url, dict.fromkeys(variables_of(url), value), person)
         elif kind in ("copy_code", "otp"):
-            beside = str(value or "")
+            beside = _of_person(str(value or ""), person)
         yield Button(kind, _text(button, "text"), beside)
 
 

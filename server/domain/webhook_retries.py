@@ -5,6 +5,8 @@ Standard Webhooks: any 2xx is a receipt, 410 Gone asks for no more, everything e
 
 from typing import Final, NamedTuple
 
+from server.domain.sentences import said
+
 GONE: Final = 410
 # Waits between attempts, in seconds: soon after a hiccup, seldom in a long outage. The last one repeats.
 DELAYS: Final = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 21_600.0)
@@ -44,8 +46,8 @@ class Verdict(NamedTuple):
     disable_because: str | None = None
 
 
-GONE_REASON: Final = "It answered 410 Gone, which asks for nothing more."
-FAILING_REASON: Final = "Every attempt of 24 hours failed."
+GONE_REASON: Final = said("It answered 410 Gone, which asks for nothing more.")
+FAILING_REASON: Final = said("Every attempt of 24 hours failed.")
 
 
 def judge(attempt: Attempt, jitter: float) -> Verdict:

@@ -23,6 +23,7 @@ from server.addresses import addresses
 from server.config import settings
 from server.domain.errors import ClarionError, RunLost
 from server.domain.limits import allowed_rate
+from server.domain.sentences import said
 from server.domain.states import STARTABLE, Actor, BroadcastStatus, Move, PauseReason, ending_of
 from server.jobs.resources import Resources, open_resources, run
 from server.logs import Event, get_logger
@@ -41,7 +42,9 @@ from server.services.runs import LIMIT_REACHED, Assignment, Ending, EndingKind, 
 
 PROGRESS_EVERY_SECONDS = 10.0
 PARENT_CHECK_SECONDS = 1.0
-INTERNAL_ERROR = "Clarion met an error of its own, which is in the log. Nothing more was sent. Resume to try again."
+INTERNAL_ERROR = said(
+    "Clarion met an error of its own, which is in the log. Nothing more was sent. Resume to try again."
+)
 
 _log = get_logger(__name__)
 
@@ -271,7 +274,7 @@ async def _record_ending(resources: Resources, broadcast: WhatsAppBroadcast, lea
         case EndingKind.EXHAUSTED:
             await _finish(resources, broadcast, lease)
         case EndingKind.WAITING:
-            detail = "Waiting for recipients who were put off."
+            detail = said("Waiting for recipients who were put off.")
             await _yield(resources, broadcast, lease, Why(detail=detail, resume_at=ending.next_attempt_at))
         case EndingKind.STOPPED:
             assert ending.stop is not None

@@ -17,7 +17,8 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 from pyreqwest.response import Response
 
-from server.domain.preflight import LinkAnswer, LinkLook, LinkRefused, LinkSilent
+from server.domain.media_findings import LinkAnswer, LinkLook, LinkRefused, LinkSilent
+from server.domain.sentences import said
 from server.providers.public_hosts import LookUp, is_public, look_up
 
 TIMEOUT_SECONDS: Final = 4.0
@@ -41,11 +42,11 @@ async def ask(url: str, *, may_ask: Callable[[str], bool] = is_public, look_up: 
     except _NotToBeAsked as refusal:
         return LinkRefused(str(refusal))
     except TimeoutError:
-        return LinkSilent(f"nothing came within {TIMEOUT_SECONDS:.0f} s")
+        return LinkSilent(said("nothing came within %(seconds)s s", seconds=f"{TIMEOUT_SECONDS:.0f}"))
     except (OSError, UnicodeError):
-        return LinkSilent("its host is not known")
+        return LinkSilent(said("its host is not known"))
     except PyreqwestError:
-        return LinkSilent("no connection could be made, or it broke off")
+        return LinkSilent(said("no connection could be made, or it broke off"))
 
 
 async def _follow(url: str, may_ask: Callable[[str], bool], look_up: LookUp) -> LinkLook:
@@ -57,7 +58,7 @@ async def _follow(url: str, may_ask: Callable[[str], bool], look_up: LookUp) -> 
         if response.status not in _REDIRECTS or not onward:
             return _answer(response)
         where = _parsed(str(where.join(onward)))
-    return LinkSilent(f"it redirects more than {MOST_REDIRECTS} times")
+    return LinkSilent(said("it redirects more than %(most)s times", most=MOST_REDIRECTS))
 
 
 def _parsed(url: str) -> Url:
@@ -65,9 +66,9 @@ def _parsed(url: str) -> Url:
     try:
         where = Url(url)
     except ValueError:
-        raise _NotToBeAsked("it is not a whole URL") from None
+        raise _NotToBeAsked(said("it is not a whole URL")) from None
     if where.scheme not in _SCHEMES or not where.host_str:
-        raise _NotToBeAsked("it should begin with https://")
+        raise _NotToBeAsked(said("it should begin with https://"))
     return where
 
 
@@ -78,7 +79,7 @@ async def _client_for(where: Url, may_ask: Callable[[str], bool], look_up: LookU
     if not addresses:
         raise OSError("no address")
     if not all(map(may_ask, addresses)):
-        raise _NotToBeAsked("its host is not on the public Internet, so WhatsApp cannot fetch it")
+        raise _NotToBeAsked(said("its host is not on the public Internet, so WhatsApp cannot fetch it"))
     seconds = timedelta(seconds=TIMEOUT_SECONDS)
     builder = ClientBuilder().user_agent("clarion").follow_redirects(False).no_proxy().timeout(seconds)
     return builder.resolve(host, addresses[0], port).build()

@@ -21,6 +21,7 @@ from pyreqwest.http import Url
 from pyreqwest.response import Response
 from standardwebhooks import Webhook
 
+from server.domain.sentences import said
 from server.providers.public_hosts import LookUp, is_public
 
 MOST_BYTES_KEPT: Final = 1024
@@ -73,19 +74,19 @@ def may_be_asked(url: str, *, allow_private: bool) -> str | None:
     try:
         where = Url(url)
     except ValueError:
-        return "It is not a whole URL, such as https://example.com/clarion."
+        return said("It is not a whole URL, such as https://example.com/clarion.")
     host = (where.host_str or "").strip("[]")
     if where.scheme not in (("https", "http") if allow_private else ("https",)) or not host:
-        return "It should begin with https://."
+        return said("It should begin with https://.")
     if where.username or where.password:
-        return "It should have no user and no password in it: every event is signed instead."
+        return said("It should have no user and no password in it: every event is signed instead.")
     if allow_private:
         return None
     try:
         is_inside = not is_public(str(ipaddress.ip_address(host)))
     except ValueError:
         is_inside = host == "localhost" or host.endswith(".localhost")
-    return "It is of this machine or of its network; it should be on the public Internet." if is_inside else None
+    return said("It is of this machine or of its network; it should be on the public Internet.") if is_inside else None
 
 
 class Postman:
@@ -124,9 +125,9 @@ class Postman:
         except _MayNotBeReached as refusal:
             heard = Heard(error=str(refusal))
         except TimeoutError:
-            heard = Heard(error=f"no answer came within {self._timeout_seconds:g} s")
+            heard = Heard(error=said("no answer came within %(seconds)s s", seconds=f"{self._timeout_seconds:g}"))
         except (OSError, UnicodeError):
-            heard = Heard(error="its host is not known")
+            heard = Heard(error=said("its host is not known"))
         except PyreqwestError as error:
             heard = Heard(error=_in_words(error))
         return heard._replace(duration_ms=round((loop.time() - began) * 1000))
@@ -154,7 +155,7 @@ class Postman:
         if not addresses:
             raise OSError("no address")
         if not all(map(self._may_reach, addresses)):
-            raise _MayNotBeReached("its host is not on the public Internet")
+            raise _MayNotBeReached(said("its host is not on the public Internet"))
         builder = ClientBuilder().user_agent("clarion").follow_redirects(False).no_proxy()
         builder = builder.timeout(timedelta(seconds=self._timeout_seconds)).pool_idle_timeout(_IDLE)
         builder = builder.gzip(False).brotli(False).zstd(False).deflate(False)
@@ -201,4 +202,4 @@ def _in_words(error: PyreqwestError) -> str:
     """What the client says was wrong, without the URL, which may be long."""
     causes = list(error.details.get("causes") or []) if isinstance(error, DetailedPyreqwestError) else []
     why = str(causes[-1]["message"] if causes else error)
-    return f"no connection could be made, or it broke off: {why}"[:300].replace("\x00", "")
+    return said("no connection could be made, or it broke off: %(why)s", why=why)[:300].replace("\x00", "")

@@ -30,6 +30,7 @@ from pyreqwest.response import Response
 from server.domain.errors import ProviderAway, ProviderRefuses
 from server.domain.meanings import explain_stop
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
+from server.domain.sentences import said
 from server.providers.wire import (
     AppPage,
     BareErrorBody,
@@ -133,7 +134,7 @@ class WhatsAppClient:
             request = (self._requests.get((phone_number_id, token)) or self._prepare(phone_number_id, token)).copy()
             request.body = RequestBody.from_bytes(body)
         except ValueError as error:
-            return NeverLeft(f"the request could not be built: {error}")
+            return NeverLeft(said("the request could not be built: %(why)s", why=error))
         try:
             response = await request.send()
             answer = await response.bytes()
@@ -212,19 +213,21 @@ class WhatsAppClient:
             response = await request.header("authorization", f"Bearer {token}", is_sensitive=True).build().send()
             answer = bytes(await response.bytes())
         except PyreqwestError as error:
-            raise ProviderAway(f"WhatsApp cannot be reached: {_without_answer(error).reason}.") from None
+            raise ProviderAway(
+                said("WhatsApp cannot be reached: %(why)s.", why=_without_answer(error).reason)
+            ) from None
         except ValueError as error:
-            raise ProviderAway(f"The request to WhatsApp could not be built: {error}.") from None
+            raise ProviderAway(said("The request to WhatsApp could not be built: %(why)s.", why=error)) from None
         if 200 <= response.status < 300:
             try:
                 return msgspec.json.decode(answer, type=kind, strict=False)
             except _NOT_DECODED as error:
-                raise ProviderAway(f"WhatsApp's answer could not be read: {error}") from None
+                raise ProviderAway(said("WhatsApp's answer could not be read: %(why)s", why=error)) from None
         match _not_accepted(response.status, answer, response):
             case Refused() as refusal:
                 raise ProviderRefuses(explain_stop(refusal), refusal)
             case Ambiguous(reason=reason):
-                raise ProviderAway(f"WhatsApp is away: {reason}.")
+                raise ProviderAway(said("WhatsApp is away: %(why)s.", why=reason))
 
 
 def _is_loopback(host: str) -> bool:
@@ -236,7 +239,7 @@ def _is_loopback(host: str) -> bool:
 
 def _accepted(message_id: str, status: str | None) -> Accepted | Ambiguous:
     if not message_id or "\x00" in message_id:
-        return Ambiguous("WhatsApp answered that it took the message, but gave it no id")
+        return Ambiguous(said("WhatsApp answered that it took the message, but gave it no id"))
     return Accepted(message_id, status in _HELD)
 
 
@@ -246,10 +249,10 @@ def _without_answer(error: PyreqwestError) -> NeverLeft | Ambiguous:
     # The first cause names the URL; the last says what it was.
     why = causes[-1] if len(causes) > 1 else error.message
     if isinstance(error, (BuilderError, PoolTimeoutError)):
-        return NeverLeft(f"the request was not started: {why}")
+        return NeverLeft(said("the request was not started: %(why)s", why=why))
     if _NOT_CONNECTED in causes:
-        return NeverLeft(f"no connection could be made: {why}")
-    return Ambiguous(f"the request went out and no whole answer came back: {why}")
+        return NeverLeft(said("no connection could be made: %(why)s", why=why))
+    return Ambiguous(said("the request went out and no whole answer came back: %(why)s", why=why))
 
 
 def _causes(error: PyreqwestError) -> list[Any]:
@@ -261,9 +264,9 @@ def _not_accepted(status: int, answer: bytes, response: Response) -> Refused | A
     error = _graph_error(answer)
     if error is None or error.code is None:
         if status >= 500:
-            return Ambiguous(f"HTTP {status} without an error of WhatsApp's own")
+            return Ambiguous(said("HTTP %(status)s without an error of WhatsApp's own", status=status))
         if status < 300:
-            return Ambiguous(f"HTTP {status} with an answer that cannot be read")
+            return Ambiguous(said("HTTP %(status)s with an answer that cannot be read", status=status))
         error = error or GraphError()
     return Refused(
         error.code,

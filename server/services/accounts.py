@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, Denied, NotFound
 from server.domain.scopes import KeyScope
+from server.domain.sentences import said
 from server.models import ApiKey, Business, User
 from server.secrets import hash_api_key, new_api_key
 
@@ -121,7 +122,7 @@ async def revoke_api_key(connection: AsyncConnection, business_id: int, key_id: 
     revoked = await connection.execute(statement.values(revoked_at=func.clock_timestamp()).returning(ApiKey.name))
     name = revoked.scalar_one_or_none()
     if name is None:
-        raise NotFound(f"There is no key {key_id}.")
+        raise NotFound(said("There is no key %(number)s.", number=key_id))
     return str(name)
 
 
@@ -129,5 +130,5 @@ async def business_name(connection: AsyncConnection, business_id: int) -> str:
     """A business's name. Raises `NotFound`."""
     name = await connection.scalar(select(Business.name).where(Business.id == business_id))
     if name is None:
-        raise NotFound(f"There is no business {business_id}.")
+        raise NotFound(said("There is no business %(number)s.", number=business_id))
     return str(name)

@@ -19,6 +19,7 @@ from server.domain.audit import AuditAct, Who
 from server.domain.errors import BadInput, NotFound, NotNow
 from server.domain.messages import columns_of
 from server.domain.roles import Permission, Role, may
+from server.domain.sentences import counted, said
 from server.domain.states import Act, Actor, BroadcastStatus
 from server.models import User
 from server.services import audit, segments, snapshots
@@ -58,7 +59,7 @@ _WAITING = text("""
      ORDER BY b.approval_requested_at LIMIT :most
 """)
 _MOST: Final = 20
-_NOT_ASKED: Final = "Nobody is asked to approve this broadcast, or no longer."
+_NOT_ASKED: Final = said("Nobody is asked to approve this broadcast, or no longer.")
 # What makes two drafts the same one to whoever approves.
 _SHOWN: Final = (
     "name", "message", "channel_id", "rate_limit", "canary", "spread_over_days", "total_recipients",
@@ -123,7 +124,12 @@ async def admit(connection: AsyncConnection, broadcast_id: int, who: Who, *, see
             "(`start: false`): somebody starts it in the dashboard, and another person approves it there."
         )
     if verdict is Verdict.APPROVE:
-        await _note(connection, draft, Act.APPROVE, f"{who.name} lets it go to {_people(draft.people)}.")
+        await _note(
+            connection,
+            draft,
+            Act.APPROVE,
+            said("%(who)s lets it go to %(people)s.", who=who.name, people=_people(draft.people)),
+        )
     if verdict in (Verdict.START, Verdict.APPROVE):
         await _forget(connection, draft)
     return verdict
@@ -151,7 +157,9 @@ async def refuse_change(connection: AsyncConnection, broadcast_id: int, who: Who
 async def ask(connection: AsyncConnection, broadcast_id: int, who: Who) -> None:
     """Leave it a draft that waits for a second person."""
     draft = await _draft(connection, await _row(connection, broadcast_id, is_locked=True))
-    detail = f"{who.name} has asked for a second person to let it go to {_people(draft.people)}."
+    detail = said(
+        "%(who)s has asked for a second person to let it go to %(people)s.", who=who.name, people=_people(draft.people)
+    )
     values = {"broadcast_id": broadcast_id, "user_id": who.user_id, "fingerprint": draft.fingerprint, "detail": detail}
     await connection.execute(_ASK, values)
     await _note(connection, draft, Act.ASK_APPROVAL, detail)
@@ -164,12 +172,15 @@ async def decline(connection: AsyncConnection, broadcast_id: int, who: Who, note
     draft = await _draft(connection, await _row(connection, broadcast_id, is_locked=True))
     if not draft.waits:
         raise NotNow(_NOT_ASKED)
-    said = note.strip().rstrip(".")
-    detail = f"{who.name} has declined it{f': {said}' if said else ''}."
+    why = note.strip().rstrip(".")
+    if why:
+        detail = said("%(who)s has declined it: %(why)s.", who=who.name, why=why)
+    else:
+        detail = said("%(who)s has declined it.", who=who.name)
     await connection.execute(_CLEAR, {"broadcast_id": broadcast_id, "detail": detail})
     await _note(connection, draft, Act.DECLINE, detail)
     subject = f"{broadcast_id} {draft.row.name}"
-    await audit.add(connection, draft.row.business_id, who, AuditAct.APPROVAL_DECLINED, subject=subject, detail=said)
+    await audit.add(connection, draft.row.business_id, who, AuditAct.APPROVAL_DECLINED, subject=subject, detail=why)
 
 
 async def request_of(connection: AsyncConnection, broadcast_id: int) -> Request | None:
@@ -197,7 +208,7 @@ async def _row(connection: AsyncConnection, broadcast_id: int, *, is_locked: boo
     values = {"broadcast_id": broadcast_id}
     row = (await connection.execute(_LOCK if is_locked else _LOOK, values)).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     return row
 
 
@@ -242,4 +253,4 @@ async def _note(connection: AsyncConnection, draft: _Draft, act: Act, detail: st
 
 
 def _people(count: int) -> str:
-    return "1 person" if count == 1 else f"{count:,} people"
+    return counted("1 person", "%(n)s people", count)

@@ -5,6 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.audience import Audience, describe, parse
 from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
+from server.domain.sentences import said
 from server.domain.states import Act, Actor, BroadcastStatus
 from server.models import WhatsAppBroadcast
 from server.services import segments
@@ -26,7 +27,7 @@ async def change(connection: AsyncConnection, broadcast_id: int, audience: Audie
     """
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if row.status not in (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED):
         raise StateDoesNotAllow(Act.GO_TO_OTHERS, row.status)
     if row.audience is None and (row.rows_count or row.status == BroadcastStatus.SCHEDULED):
@@ -44,5 +45,7 @@ async def change(connection: AsyncConnection, broadcast_id: int, audience: Audie
     statement = update(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast_id)
     await connection.execute(statement.values(audience=audience.as_json()))
     if before is not None and row.status == BroadcastStatus.SCHEDULED:
-        detail = f"It was to go to {describe(before)}, and is to go to {describe(audience)}."
+        detail = said(
+            "It was to go to %(before)s, and is to go to %(now)s.", before=describe(before), now=describe(audience)
+        )
         await add_act(connection, broadcast_id, Act.GO_TO_OTHERS, by=by, status=row.status, detail=detail)

@@ -16,8 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.messages import MessagePlan
+from server.domain.people_findings import DUPLICATE
 from server.domain.phones import normalise
-from server.domain.preflight import DUPLICATE
 from server.services.csv_lists import Row
 
 CHUNK_ROWS: Final = 20_000

@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from server.domain.errors import NotFound
 from server.domain.limits import limit_shown
+from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.models import WhatsAppBroadcast
 from server.services.outlook import eta_of
@@ -54,7 +55,7 @@ async def show(connection: AsyncConnection, business_id: int | None, broadcast_i
     found = await connection.execute(_one(), {"broadcast_id": broadcast_id, "business_id": business_id})
     row = found.one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     return as_json(row)
 
 

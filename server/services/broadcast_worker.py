@@ -35,6 +35,7 @@ from server.domain.errors import RunLost
 from server.domain.limits import limit_of_waiting
 from server.domain.outcomes import Accepted, Ambiguous, Outcome
 from server.domain.pacing import Slot
+from server.domain.sentences import said
 from server.domain.states import RecipientStatus
 from server.providers.whatsapp import WhatsAppClient
 from server.services.ledger import Claimed, Ledger, Pace, Result, Standing
@@ -53,8 +54,8 @@ RECORD_MOST: Final = 1_000
 PATIENCE_SECONDS: Final = 10.0
 DRAIN_ON_SHUT_DOWN_SECONDS: Final = 8.0
 UNPACED_CONCURRENCY: Final = 96
-STOPPED_IN_FLIGHT: Final = "Clarion was stopped before WhatsApp answered."
-FAILED_IN_FLIGHT: Final = "Clarion met an error of its own before WhatsApp answered."
+STOPPED_IN_FLIGHT: Final = said("Clarion was stopped before WhatsApp answered.")
+FAILED_IN_FLIGHT: Final = said("Clarion met an error of its own before WhatsApp answered.")
 
 
 class BroadcastWorker:
@@ -331,7 +332,11 @@ class BroadcastWorker:
         if recipient.phone in self._control.opted_out:
             self._results.append(
                 Result(
-                    recipient.id, recipient.claim_number, RecipientStatus.SKIPPED, error_message="opted out", unused=1
+                    recipient.id,
+                    recipient.claim_number,
+                    RecipientStatus.SKIPPED,
+                    error_message=said("opted out"),
+                    unused=1,
                 )
             )
             return

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, StateDoesNotAllow
+from server.domain.sentences import said
 from server.domain.states import FINAL, RULES, Actor, BroadcastStatus, Move, PauseReason
 from server.domain.webhook_events import KIND_OF_MOVE
 from server.services import leases, ledger, outbox
@@ -169,7 +170,7 @@ async def make_or_refuse(
         return
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     raise StateDoesNotAllow(move, row.status)
 
 
@@ -182,13 +183,13 @@ async def request_cancel(connection: AsyncConnection, broadcast_id: int, *, by: 
     status = await connection.scalar(_WISH_TO_CANCEL, {"broadcast_id": broadcast_id, "allowed_from": allowed_from})
     if status is not None:
         await add_event(
-            connection, broadcast_id, Move.CANCEL, by=by, before=status, after=status, detail="Cancel requested."
+            connection, broadcast_id, Move.CANCEL, by=by, before=status, after=status, detail=said("Cancel requested.")
         )
         await look_at_row(connection, broadcast_id)
         return
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if not (row.cancel_requested and row.status in (*allowed_from, BroadcastStatus.CANCELLED)):
         raise StateDoesNotAllow(Move.CANCEL, row.status)
 
@@ -212,7 +213,7 @@ async def finish_cancel(connection: AsyncConnection, broadcast_id: int, *, epoch
     # claim that nobody saw.
     unknown_count = await leases.mark_strays(connection, broadcast_id, epoch)
     await ledger.within(connection, ledger.CANCEL_REST, {"broadcast_id": broadcast_id})
-    why = Why(detail=f"{unknown_count} in flight under a run that died are unknown.") if unknown_count else NO_REASON
+    why = Why(detail=_left_unknown(unknown_count)) if unknown_count else NO_REASON
     return await make(connection, broadcast_id, Move.CANCEL, by=Actor.USER, why=why, epoch=epoch)
 
 
@@ -231,3 +232,7 @@ async def rewind(connection: AsyncConnection, broadcast_id: int, epoch: int) -> 
     await connection.execute(_LOOK_EVERYWHERE, values)
     await leases.mark_strays(connection, broadcast_id, epoch)
     await connection.execute(_REWIND, values)
+
+
+def _left_unknown(count: int) -> str:
+    return said("%(count)s in flight under a run that died are unknown.", count=count)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.database import CONNECT_TIMEOUT_SECONDS
 from server.domain.errors import LimitReached
+from server.domain.sentences import said
 from server.services.leases import this_process
 
 BROADCAST = "broadcast"
@@ -74,8 +75,11 @@ class BulkGate:
         starts = await connection.scalar(_COUNT_START, values)
         if starts is not None and starts > allowed_per_minute:
             raise LimitReached(
-                f"This business has started {allowed_per_minute} broadcasts within a minute, which is the limit. "
-                "Try again in a minute."
+                said(
+                    "This business has started %(count)s broadcasts within a minute, which is the limit. Try again in "
+                    "a minute.",
+                    count=allowed_per_minute,
+                )
             )
 
     def release(self, database_url: str) -> bool:

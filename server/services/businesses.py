@@ -13,6 +13,7 @@ from server.domain.errors import BadInput, Problem
 from server.domain.evidence import UnknownPolicy
 from server.domain.frequency_cap import FrequencyCap
 from server.domain.quiet_hours import Hours
+from server.domain.sentences import said
 from server.models import Business
 from server.services import audit, local_times, put_offs
 from server.services.signals import look_at_row
@@ -102,29 +103,32 @@ async def _write(connection: AsyncConnection, business_id: int, values: Mapping[
         async with connection.begin_nested():
             await connection.execute(update(Business).where(Business.id == business_id).values(**values))
     except IntegrityError as error:
-        raise BadInput(f'The name "{values.get("name")}" is taken.', pointer="/name") from error
+        raise BadInput(said('The name "%(name)s" is taken.', name=values.get("name")), pointer="/name") from error
 
 
 def _name(value: Any, pointer: str) -> str:
     name = _storable(" ".join(str(value or "").split()), pointer)
     if not 0 < len(name) <= LONGEST_NAME:
-        raise BadInput(f"A business needs a name of 1 to {LONGEST_NAME} characters.", pointer=pointer)
+        raise BadInput(said("A business needs a name of 1 to %(most)s characters.", most=LONGEST_NAME), pointer=pointer)
     return name
 
 
 def _policy(value: Any, pointer: str) -> str:
     if value not in list(UnknownPolicy):
-        raise BadInput(f'"{value}" is no policy; it should be one of {", ".join(UnknownPolicy)}.', pointer=pointer)
+        policies = ", ".join(UnknownPolicy)
+        detail = said('"%(name)s" is no policy; it should be one of %(policies)s.', name=value, policies=policies)
+        raise BadInput(detail, pointer=pointer)
     return str(value)
 
 
 def _words(value: Any, pointer: str) -> list[str]:
     words = [_storable(" ".join(str(word).split()), pointer) for word in value or ()]
     if len(words) > MOST_WORDS:
-        raise BadInput(f"These are {len(words)} words; at most {MOST_WORDS} are taken.", pointer=pointer)
+        detail = said("These are %(count)s words; at most %(most)s are taken.", count=len(words), most=MOST_WORDS)
+        raise BadInput(detail, pointer=pointer)
     for number, word in enumerate(words):
         if not 0 < len(word) <= LONGEST_WORD:
-            detail = f"A word should have 1 to {LONGEST_WORD} characters."
+            detail = said("A word should have 1 to %(most)s characters.", most=LONGEST_WORD)
             raise BadInput(detail, pointer=f"{pointer}/{number}")
     return list(dict.fromkeys(words))
 
@@ -148,7 +152,12 @@ def _reply(value: Any, pointer: str) -> str | None:
     """Nothing but spaces switches it off, as none does."""
     reply = str(value or "").strip()
     if len(reply) > LONGEST_REPLY:
-        raise BadInput(f"The reply has {len(reply):,} characters; {LONGEST_REPLY:,} are the most.", pointer=pointer)
+        detail = said(
+            "The reply has %(count)s characters; %(most)s are the most.",
+            count=f"{len(reply):,}",
+            most=f"{LONGEST_REPLY:,}",
+        )
+        raise BadInput(detail, pointer=pointer)
     return _storable(reply, pointer) or None
 
 
@@ -156,7 +165,9 @@ def _people(value: Any, pointer: str) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= LARGEST_APPROVAL:
-        detail = f'"{value!s:.20}" is no number of people; it should be a whole number, such as 1000.'
+        detail = said(
+            '"%(text)s" is no number of people; it should be a whole number, such as 1000.', text=f"{value!s:.20}"
+        )
         raise BadInput(detail, pointer=pointer)
     return value
 

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, NotNow
+from server.domain.sentences import said
 from server.domain.states import LIVE, BroadcastStatus
 from server.models import Channel, WhatsAppBroadcast
 from server.secrets import Vault
@@ -78,7 +79,10 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
             raise
         channel_id = None
     if channel_id is None:
-        raise BadInput(f"The number {new.phone_number_id} belongs to another business.", pointer="/phone_number_id")
+        raise BadInput(
+            said("The number %(number)s belongs to another business.", number=new.phone_number_id),
+            pointer="/phone_number_id",
+        )
     await rates.tell_runs(connection, [int(channel_id)])
     return int(channel_id)
 
@@ -93,7 +97,10 @@ def _check(new: NewChannel) -> None:
 
 def _check_id(name: str, value: str) -> None:
     if not (value.isascii() and value.isdecimal()):
-        raise BadInput(f'{name} is "{value}"; it should be the digits that Meta shows.', pointer=f"/{name}")
+        raise BadInput(
+            said('%(name)s is "%(value)s"; it should be the digits that Meta shows.', name=name, value=value),
+            pointer=f"/{name}",
+        )
 
 
 async def choose(connection: AsyncConnection, business_id: int, channel_id: int | None) -> int:
@@ -131,7 +138,7 @@ async def number_of(connection: AsyncConnection, channel_id: int) -> Number:
         await connection.execute(select(Channel.phone_number_id, Channel.waba_id).where(Channel.id == channel_id))
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no channel {channel_id}.")
+        raise NotFound(said("There is no channel %(number)s.", number=channel_id))
     return Number(row.phone_number_id, row.waba_id)
 
 
@@ -145,7 +152,7 @@ async def sender(connection: AsyncConnection, vault: Vault, channel_id: int) -> 
         )
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no channel {channel_id}.")
+        raise NotFound(said("There is no channel %(number)s.", number=channel_id))
     token = vault.decrypt(row.token_encrypted)
     return Sender(channel_id, row.phone_number_id, row.waba_id, token, row.rate_per_second)
 
@@ -173,7 +180,7 @@ async def show(connection: AsyncConnection, business_id: int, channel_id: int) -
     """One channel of a business, without its tokens. Raises `NotFound`."""
     row = (await connection.execute(_shown(business_id).where(Channel.id == channel_id))).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no channel {channel_id}.")
+        raise NotFound(said("There is no channel %(number)s.", number=channel_id))
     return dict(row)
 
 
@@ -219,7 +226,10 @@ async def remove(connection: AsyncConnection, vault: Vault, channel_id: int) -> 
     )
     if live is not None:
         raise NotNow(
-            f"Broadcast {live} sends from this number. Cancel it, or let it end, before you remove the number."
+            said(
+                "Broadcast %(number)s sends from this number. Cancel it, or let it end, before you remove the number.",
+                number=live,
+            )
         )
     values = {"removed_at": func.clock_timestamp(), "token_encrypted": vault.encrypt("")}
     await connection.execute(update(Channel).where(Channel.id == channel_id).values(values))
@@ -242,7 +252,9 @@ async def correct_ids(
         async with connection.begin_nested():
             await connection.execute(statement.values(phone_number_id=phone_number_id, waba_id=waba_id))
     except IntegrityError as error:
-        raise BadInput(f"The number {phone_number_id} is there already.", pointer="/phone_number_id") from error
+        raise BadInput(
+            said("The number %(number)s is there already.", number=phone_number_id), pointer="/phone_number_id"
+        ) from error
 
 
 async def verify_token(connection: AsyncConnection, vault: Vault, channel_id: int) -> str:

@@ -21,6 +21,7 @@ from server.domain.contacts import NAME, PHONE
 from server.domain.errors import BadInput, NotFound, NotNow, StateDoesNotAllow
 from server.domain.local_time import refuse_odd, wall_of
 from server.domain.messages import columns_of
+from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
 from server.services import channels, drafts, idempotency, preflight, schedules, segments, snapshots, vocabulary
@@ -104,7 +105,7 @@ async def find(connection: AsyncConnection, business_id: int, broadcast_id: int)
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     return row
 
 
@@ -272,7 +273,7 @@ async def _locked(connection: AsyncConnection, business_id: int, broadcast_id: i
     )
     draft = (await connection.execute(statement.with_for_update())).one_or_none()
     if draft is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if draft.status != BroadcastStatus.DRAFT:
         raise StateDoesNotAllow("be changed", draft.status)
     return draft
@@ -289,5 +290,9 @@ async def _audience(connection: AsyncConnection, draft: DraftRow[Any], raw: Mapp
 async def _refuse_too_fast(connection: AsyncConnection, channel_id: int, rate: int) -> None:
     most = int(await connection.scalar(select(Channel.rate_per_second).where(Channel.id == channel_id)) or 0)
     if not 1 <= rate <= (most or 1_000_000):
-        detail = f"This number may send {most:,} messages a second; the rate is from 1 to that."
-        raise BadInput(detail if most else "A rate is from 1 to 1,000,000.", pointer="/rate_limit")
+        detail = said("A rate is from 1 to 1,000,000.")
+        if most:
+            detail = said(
+                "This number may send %(most)s messages a second; the rate is from 1 to that.", most=f"{most:,}"
+            )
+        raise BadInput(detail, pointer="/rate_limit")

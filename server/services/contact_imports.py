@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput
+from server.domain.sentences import said
 from server.services import consents, suppressions
 from server.services.audiences import Loaded, LoadProgress
 from server.services.contact_lists import IN_A_FILE, ContactRow
@@ -111,7 +112,7 @@ async def import_contacts(
         except BadInput as error:
             if not done.accepted_count:
                 raise
-            raise BadInput(f"{error.detail} {done.accepted_count:,} rows before it were taken in.") from error
+            raise BadInput(f"{error.detail} {_before(done.accepted_count)}") from error
         if not chunk.rows_count:
             return done
         if chunk.people:
@@ -189,3 +190,7 @@ def _line(person: ContactRow) -> bytes:
     """One line of COPY's text format: a backslash of JSON is doubled there."""
     kept = {"phone": person.phone, "name": person.name, "tags": person.tags, "attributes": person.attributes}
     return _encode(kept).replace(b"\\", b"\\\\") + b"\n"
+
+
+def _before(count: int) -> str:
+    return said("%(count)s rows before it were taken in.", count=f"{count:,}")

@@ -25,12 +25,13 @@ from server.domain.contacts import (
 )
 from server.domain.errors import BadInput
 from server.domain.phones import normalise
+from server.domain.sentences import said
 from server.services.csv_lists import TOO_LONG, CsvList, Row, open_csv
 from server.services.json_lines import lines_of
 
 LONGEST_SOURCE: Final = 200
 LONGEST_NOTE: Final = 2_000
-IN_A_FILE: Final = "in a list that was imported"
+IN_A_FILE: Final = said("in a list that was imported")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -105,7 +106,7 @@ def people_of_csv(file: CsvList, reading: Reading) -> Iterator[ContactRow]:
             try:
                 attributes[column] = clean_attribute(column)
             except ValueError as error:
-                raise BadInput(f"A column cannot be used: {error}. Give it another name.") from error
+                raise BadInput(said("A column cannot be used: %(why)s. Give it another name.", why=error)) from error
     return (_of_csv(row, columns, attributes, reading) for row in file)
 
 
@@ -129,7 +130,7 @@ def open_contacts(source: str, phone_column: str | None, reading: Reading) -> It
     try:
         return people_of_lines(Path(source).open("rb", buffering=0), reading)
     except OSError as error:
-        raise BadInput(f"{source} cannot be read: {error.strerror or error}.") from error
+        raise BadInput(said("%(file)s cannot be read: %(why)s.", file=source, why=error.strerror or error)) from error
 
 
 def people_of_lines(stream: io.RawIOBase, reading: Reading) -> Iterator[ContactRow]:
@@ -156,7 +157,13 @@ def _column(file: CsvList, kind: str, wanted: str | None) -> str | None:
     squeezed = ((re.sub(r"[\W_]+", "", column.casefold()), column) for column in file.columns)
     found = [column for name, column in squeezed if name in _NAMES[kind] and column != file.phone_column]
     if len(found) > 1:
-        raise BadInput(f'The columns "{found[0]}" and "{found[1]}" mean the same. Give one of them another name.')
+        raise BadInput(
+            said(
+                'The columns "%(one)s" and "%(other)s" mean the same. Give one of them another name.',
+                one=found[0],
+                other=found[1],
+            )
+        )
     return found[0] if found else None
 
 
@@ -164,7 +171,10 @@ def _named(columns: Sequence[str], wanted: str, kind: str) -> str:
     for column in columns:
         if column.casefold() == wanted.strip().casefold():
             return column
-    raise BadInput(f'There is no column "{wanted}". There is: {", ".join(columns)}.', pointer=f"{kind}_column")
+    raise BadInput(
+        said('There is no column "%(column)s". There is: %(columns)s.', column=wanted, columns=", ".join(columns)),
+        pointer=f"{kind}_column",
+    )
 
 
 def _of_csv(row: Row, columns: _Columns, attributes: Mapping[str, str], reading: Reading) -> ContactRow:
@@ -182,7 +192,7 @@ def _of_line(number: int, line: bytes, reading: Reading) -> ContactRow:
     try:
         person = _decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ContactRow(number, "", "it is no JSON object in UTF-8")
+        return ContactRow(number, "", said("it is no JSON object in UTF-8"))
     return _of_object(number, person, reading)
 
 
@@ -219,7 +229,7 @@ def _checked(number: int, phone: str, person: Mapping[str, Any], reading: Readin
 def _text(person: Mapping[str, Any], key: str) -> str:
     value = person.get(key, "")
     if not isinstance(value, str):
-        raise ValueError(f'"{key}" should be a text')  # noqa: TRY004 - what a person wrote
+        raise ValueError(said('"%(name)s" should be a text', name=key))  # noqa: TRY004 - what a person wrote
     return value
 
 
@@ -229,7 +239,7 @@ def _tags_of(tags: object, reading: Reading) -> list[str]:
     elif tags is None or isinstance(tags, str):
         own = tags_in(tags or "")
     else:
-        raise ValueError('"tags" should be a list of texts')
+        raise ValueError(said('"tags" should be a list of texts'))
     return clean_tags([*own, *reading.tags]) if reading.tags else own
 
 
@@ -240,7 +250,7 @@ def _opt_in(person: Mapping[str, Any]) -> OptIn | None:
     source = " ".join(_text(person, "opt_in_source").split()) or IN_A_FILE
     note = _text(person, "opt_in_note").strip() or None
     if len(source) > LONGEST_SOURCE or len(note or "") > LONGEST_NOTE:
-        raise ValueError("what it says of the opt-in is too long")
+        raise ValueError(said("what it says of the opt-in is too long"))
     return OptIn(instant_of(at, datetime.now(UTC)), source, note)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.contacts import LONGEST_NAME, clean_attributes, clean_name, clean_tags
 from server.domain.errors import BadInput, NotFound, Taken
 from server.domain.phones import normalise
+from server.domain.sentences import said
 from server.models import ConsentChange, Contact, Suppression
 
 _CONSENT: Final = ("id", "wish", "source", "proof", "at", "ip", "note", "recorded_at")
@@ -65,7 +66,7 @@ async def show(connection: AsyncConnection, business_id: int, contact_id: int) -
     """One contact. Raises `NotFound`, for another business's as well."""
     row = (await connection.execute(_shown(business_id).where(Contact.id == contact_id))).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no contact {contact_id}.")
+        raise NotFound(said("There is no contact %(number)s.", number=contact_id))
     return dict(row)
 
 
@@ -108,7 +109,7 @@ async def change(connection: AsyncConnection, business_id: int, contact_id: int,
         )
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no contact {contact_id}.")
+        raise NotFound(said("There is no contact %(number)s.", number=contact_id))
     values: dict[str, Any] = {}
     if "phone" in changes:
         values["phone"] = phone_of(changes["phone"], changes.get("default_country"))
@@ -130,7 +131,7 @@ async def forget(connection: AsyncConnection, business_id: int, contact_id: int)
     """Delete a contact with name, tags and attributes. An opt-out of its phone stays. Raises `NotFound`."""
     statement = delete(Contact).where(Contact.id == contact_id, Contact.business_id == business_id)
     if await connection.scalar(statement.returning(Contact.id)) is None:
-        raise NotFound(f"There is no contact {contact_id}.")
+        raise NotFound(said("There is no contact %(number)s.", number=contact_id))
 
 
 async def consents(
@@ -223,4 +224,10 @@ def _bad(error: ValueError, pointer: str) -> BadInput:
 
 async def _taken(connection: AsyncConnection, business_id: int, phone: str) -> Taken:
     statement = select(Contact.id).where(Contact.business_id == business_id, Contact.phone == phone)
-    return Taken(f"Contact {await connection.scalar(statement)} has the phone {phone} already.")
+    return Taken(
+        said(
+            "Contact %(number)s has the phone %(phone)s already.",
+            number=await connection.scalar(statement),
+            phone=phone,
+        )
+    )

@@ -17,6 +17,7 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import BadInput
+from server.domain.sentences import said
 from server.domain.webhook_events import PING
 from server.domain.webhook_retries import Attempt, judge, rest
 from server.logs import Event, get_logger
@@ -38,7 +39,7 @@ FAILING_AT_ONCE: Final = 64
 LEASE_MARGIN_SECONDS: Final = 20.0
 # What is on its way when a stop is asked for has so long to be answered.
 LAST_WORDS_SECONDS: Final = 3.0
-CUT_OFF: Final = "Clarion was stopped before the answer came"
+CUT_OFF: Final = said("Clarion was stopped before the answer came")
 
 _log = get_logger(__name__)
 

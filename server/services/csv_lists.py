@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server.domain.errors import BadInput
+from server.domain.sentences import counted, said
 from server.services.encodings import encoding_of, marked_encoding
 
 if TYPE_CHECKING:
@@ -37,25 +38,31 @@ POSSIBLE_PHONE_COLUMNS: Final = frozenset(("number", "to", "contact", "recipient
 _DELIMITERS: Final = ",;\t|"
 _QUOTED: Final = re.compile(r'"[^"]*(?:"|$)')
 _NOT_CSV: Final = (
-    (b"PK\x03\x04", "an Excel workbook or a ZIP archive"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"PK\x05\x06", "an Excel workbook or a ZIP archive"),  # with nothing in it
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\x00", "an xz archive"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"PK\x03\x04", said("an Excel workbook or a ZIP archive")),
+    (b"\xd0\xcf\x11\xe0", said("an old Excel workbook")),
+    (b"PK\x05\x06", said("an Excel workbook or a ZIP archive")),  # with nothing in it
+    (b"\x1f\x8b", said("a gzip archive")),
+    (b"BZh", said("a bzip2 archive")),
+    (b"\xfd7zXZ\x00", said("an xz archive")),
+    (b"\x28\xb5\x2f\xfd", said("a Zstandard archive")),
+    (b"7z\xbc\xaf\x27\x1c", said("a 7-Zip archive")),
+    (b"Rar!\x1a\x07", said("a RAR archive")),
     (b"%PDF", "a PDF"),
     (b"\x89PNG", "a picture"),
     (b"\xff\xd8\xff", "a picture"),
-    (b"<", "a web page or XML"),
+    (b"<", said("a web page or XML")),
     (b"{", "JSON"),
     (b"[{", "JSON"),
 )
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\r\f\x1a"))
 _NUL = "\x00"
-TOO_LONG: Final = "it is longer than a megabyte"
+# What a list is called that came without the name of a file.
+THE_LIST: Final = said("The list")
+# What to do about it, in the words of the command line; other doors say it in their own.
+PHONE_COLUMN_OPTION: Final = "--phone-column"
+SAY_WHICH: Final = f"Say which: {PHONE_COLUMN_OPTION} NAME."
+NAME_IT: Final = f"Name the one that holds the numbers: {PHONE_COLUMN_OPTION} NAME."
+TOO_LONG: Final = said("it is longer than a megabyte")
 _TOO_LONG_MARK: Final = "\x00\x00\n"
 _UNREADABLE: Final = re.compile("[\x00\udc80-\udcff]")
 _LOOKS_LIKE_A_NUMBER: Final = re.compile(r"\+?\d[\d ()-]{6,}")
@@ -86,11 +93,13 @@ class CsvList:
         try:
             start, rest = _start_of(stream)
         except OSError as error:
-            raise BadInput(f"{name} cannot be read: {error.strerror or error}.") from error
+            raise BadInput(said("%(file)s cannot be read: %(why)s.", file=name, why=error.strerror or error)) from error
         _refuse_what_is_no_csv(start, name)
         self._encoding = marked_encoding(start) or encoding_of(_sample(start, stream))
         if self._encoding is None:
-            raise BadInput(f"The encoding of {name} cannot be made out. Save it as CSV (UTF-8) and try again.")
+            raise BadInput(
+                said("The encoding of %(file)s cannot be made out. Save it as CSV (UTF-8) and try again.", file=name)
+            )
         buffered = io.BufferedReader(rest, SAMPLE_BYTES)
         # What cannot be read stays in the text as a mark, and its row is rejected.
         text = io.TextIOWrapper(buffered, encoding=self._encoding, errors="surrogateescape", newline="")
@@ -122,32 +131,36 @@ class CsvList:
         if lines.problem is not None:
             return Row(lines.number, _UNREADABLE.sub("", phone), {}, lines.problem)
         if len(fields) != len(self.columns):
-            has = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-            return Row(lines.number, phone, {}, f"it has {has}, and there are {len(self.columns)} columns")
+            why = counted(
+                "it has 1 field, and there are %(columns)s columns",
+                "it has %(n)s fields, and there are %(columns)s columns",
+                len(fields),
+                n=len(fields),
+                columns=len(self.columns),
+            )
+            return Row(lines.number, phone, {}, why)
         return Row(lines.number, phone, dict(zip(self.columns, map(str.strip, fields), strict=True)))
 
     def _find_delimiter(self) -> str:
         """By the first line that says something; `sep=;` above the header is how Excel writes it."""
         for line in self._lines:
-            said = line.strip().strip('"')
-            if said.startswith("sep=") and len(said) == 5:
-                return said[4]
-            if said:
+            words = line.strip().strip('"')
+            if words.startswith("sep=") and len(words) == 5:
+                return words[4]
+            if words:
                 self._lines.give_back()
                 return max(_DELIMITERS, key=_QUOTED.sub("", line).count)
-        raise BadInput(f"{self._name} is empty.")
+        raise BadInput(said("%(file)s is empty.", file=self._name))
 
     def _read_columns(self) -> list[str]:
         try:
             header = next(csv.reader(self._lines, delimiter=self._delimiter, strict=True), None)
         except csv.Error as error:
-            raise BadInput(
-                f"The names of the columns of {self._name} cannot be read: {_in_words(error, self._lines.taken_count)}."
-            ) from error
+            raise BadInput(_unreadable_names(self._name, _in_words(error, self._lines.taken_count))) from error
         if header is None:
-            raise BadInput(f"{self._name} is empty.")
+            raise BadInput(said("%(file)s is empty.", file=self._name))
         if self._lines.problem is not None:
-            raise BadInput(f"The names of the columns of {self._name} cannot be read: {self._lines.problem}.")
+            raise BadInput(_unreadable_names(self._name, self._lines.problem))
         return [" ".join(column.split()) or f"column {place}" for place, column in enumerate(header, 1)]
 
 
@@ -207,11 +220,18 @@ class _Lines:
         except UnicodeError as error:
             place = self.number + len(self._taken)
             raise BadInput(
-                f"{self._name} cannot be read as {self._encoding} around line {place}. Save it as CSV (UTF-8) and try "
-                "again."
+                said(
+                    "%(file)s cannot be read as %(encoding)s around line %(line)s. Save it as CSV (UTF-8) and try "
+                    "again.",
+                    file=self._name,
+                    encoding=self._encoding,
+                    line=place,
+                )
             ) from error
         except OSError as error:
-            raise BadInput(f"{self._name} cannot be read: {error.strerror or error}.") from error
+            raise BadInput(
+                said("%(file)s cannot be read: %(why)s.", file=self._name, why=error.strerror or error)
+            ) from error
         return line
 
     def _problem_with(self, line: str) -> str | None:
@@ -220,7 +240,9 @@ class _Lines:
             return None
         if line == _TOO_LONG_MARK:
             return TOO_LONG
-        return "it has a NUL character" if unreadable[0] == _NUL else f"it cannot be read as {self._encoding}"
+        if unreadable[0] == _NUL:
+            return said("it has a NUL character")
+        return said("it cannot be read as %(encoding)s", encoding=self._encoding)
 
 
 class _Rejoined(io.RawIOBase):
@@ -290,32 +312,39 @@ def _sample(start: bytes, stream: io.RawIOBase) -> bytes:
 
 def _refuse_what_is_no_csv(start: bytes, name: str) -> None:
     if not start.strip():
-        raise BadInput(f"{name} is empty.")
+        raise BadInput(said("%(file)s is empty.", file=name))
     for magic, what in _NOT_CSV:
         if start.startswith(magic):
-            raise BadInput(f"{name} is {what}, not a CSV file. Save it as CSV (UTF-8) and try again.")
+            raise BadInput(
+                said(
+                    "%(file)s is %(what)s, not a CSV file. Save it as CSV (UTF-8) and try again.", file=name, what=what
+                )
+            )
     head = start[:1024]
     if marked_encoding(start) is None and len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 10:
-        raise BadInput(f"{name} is a binary file, not a CSV file.")
+        raise BadInput(said("%(file)s is a binary file, not a CSV file.", file=name))
 
 
 def _in_words(error: csv.Error, lines_count: int) -> str:
     if lines_count > 1 or "end of data" in str(error):
-        return "a quote that opens in it is not closed, or not where a field ends"
+        return said("a quote that opens in it is not closed, or not where a field ends")
     if "limit" in str(error):
-        return f"it has a field longer than {csv.field_size_limit()} characters"
-    return "it has a quote where none can be"
+        return said("it has a field longer than %(most)s characters", most=csv.field_size_limit())
+    return said("it has a quote where none can be")
 
 
 def _phone_place(columns: Sequence[str], wanted: str | None, name: str) -> int:
     lowered = [column.casefold() for column in columns]
     twice = sorted({column for column in lowered if lowered.count(column) > 1})
     if twice:
-        raise BadInput(f'{name} has two columns named "{twice[0]}". Give each its own name.')
-    there_are = f"There is: {', '.join(columns)}."
+        raise BadInput(
+            said('%(file)s has two columns named "%(column)s". Give each its own name.', file=name, column=twice[0])
+        )
+    there_are = said("There is: %(columns)s.", columns=", ".join(columns))
     if wanted is not None:
         if wanted.strip().casefold() not in lowered:
-            raise BadInput(f'{name} has no column "{wanted}". {there_are}', pointer="--phone-column")
+            missing = said('%(file)s has no column "%(column)s".', file=name, column=wanted)
+            raise BadInput(f"{missing} {there_are}", pointer=PHONE_COLUMN_OPTION)
         return lowered.index(wanted.strip().casefold())
     squeezed = [re.sub(r"[\W_]+", "", column) for column in lowered]
     found = [place for place, column in enumerate(squeezed) if column in PHONE_COLUMNS]
@@ -324,13 +353,14 @@ def _phone_place(columns: Sequence[str], wanted: str | None, name: str) -> int:
         return found[0]
     if found:
         both = " and ".join(columns[place] for place in found[:2])
-        raise BadInput(
-            f"{name} has two columns that may hold the numbers, {both}. Say which: --phone-column NAME.",
-            pointer="--phone-column",
-        )
+        detail = said("%(file)s has two columns that may hold the numbers, %(both)s.", file=name, both=both)
+        raise BadInput(f"{detail} {SAY_WHICH}", pointer=PHONE_COLUMN_OPTION)
     if any(map(_LOOKS_LIKE_A_NUMBER.fullmatch, columns)):
-        raise BadInput(f"{name} begins with a number where the names of its columns should be. Add a line above: phone")
-    raise BadInput(
-        f"{name} has no phone column. {there_are} Name the one that holds the numbers: --phone-column NAME.",
-        pointer="--phone-column",
-    )
+        begins = said("%(file)s begins with a number where the names of its columns should be.", file=name)
+        raise BadInput(f"{begins} {said('Add a line above: phone')}")
+    missing = said("%(file)s has no phone column.", file=name)
+    raise BadInput(f"{missing} {there_are} {NAME_IT}", pointer=PHONE_COLUMN_OPTION)
+
+
+def _unreadable_names(name: str, why: str) -> str:
+    return said("The names of the columns of %(file)s cannot be read: %(why)s.", file=name, why=why)

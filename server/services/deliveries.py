@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, NotNow
+from server.domain.sentences import said
 from server.domain.webhook_events import PING
 from server.models import WebhookDelivery
 from server.secrets import Vault
@@ -225,7 +226,7 @@ async def redeliver(connection: AsyncConnection, business_id: int, endpoint_id: 
 async def _refuse_disabled(connection: AsyncConnection, business_id: int, endpoint_id: int) -> None:
     shown = await webhook_endpoints.show(connection, business_id, endpoint_id)
     if not shown["enabled"]:
-        raise NotNow(f"This webhook is disabled: {shown['disabled_reason']} Enable it first.")
+        raise NotNow(said("This webhook is disabled: %(why)s Enable it first.", why=shown["disabled_reason"]))
 
 
 async def page(
@@ -251,7 +252,9 @@ async def show(connection: AsyncConnection, business_id: int, endpoint_id: int, 
     )
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no delivery {delivery_id} of webhook {endpoint_id}.")
+        raise NotFound(
+            said("There is no delivery %(number)s of webhook %(webhook)s.", number=delivery_id, webhook=endpoint_id)
+        )
     shown = dict(row)
     shown["body"] = {"type": row["event"], "timestamp": instant(row["created_at"]), "data": shown.pop("data")}
     return shown

@@ -14,6 +14,7 @@ from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.local_time import refuse_odd, wall_of
 from server.domain.messages import MessagePlan
 from server.domain.preflight import refuse_errors
+from server.domain.sentences import said
 from server.domain.states import RULES, Actor, BroadcastStatus, Move
 from server.models import Channel, WhatsAppBroadcast, WhatsAppBroadcastRecipient
 from server.services import broadcasts, channels, local_times, preflight, segments, snapshots, starts, templates
@@ -100,7 +101,7 @@ async def add_recipients(
         )
     ).one_or_none()
     if draft is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if draft.status != BroadcastStatus.DRAFT:
         raise StateDoesNotAllow("take more recipients", draft.status)
     if draft.audience is not None:
@@ -134,7 +135,7 @@ async def start(
         )
     ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     await starts.learn(connection, row.business_id, outside)
     if row.status in RULES[Move.QUEUE].allowed_from:  # another state is refused as such, below
         found = await preflight.inspect_for_start(connection, broadcast_id, outside)
@@ -190,6 +191,9 @@ def _check_columns(plan: MessagePlan, columns: list[str]) -> None:
     missing = [column for column in plan.columns if column not in columns]
     if missing:
         raise BadInput(
-            f'The message needs the column "{missing[0]}", and the file has none of that name. '
-            f"There is: {', '.join(columns)}."
+            said(
+                'The message needs the column "%(column)s", and the file has none of that name. There is: %(columns)s.',
+                column=missing[0],
+                columns=", ".join(columns),
+            )
         )

@@ -12,6 +12,7 @@ import msgspec
 import redis
 
 from server.domain.errors import NotNow
+from server.domain.sentences import said
 
 # A runner tells of itself twice a second; one that was silent for so long is no more.
 SILENCE_SECONDS: Final = 20.0
@@ -79,7 +80,7 @@ def latest(connection: redis.Redis, business_id: int) -> ImportRun | None:
     run = _decode(found)
     if run.status == "running" and time.time() - run.heard_at > SILENCE_SECONDS:
         run.status = "failed"
-        run.detail = "It broke off. Import the same file again: nobody comes in twice."
+        run.detail = said("It broke off. Import the same file again: nobody comes in twice.")
     return run
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.audit import AuditAct, Who
 from server.domain.errors import BadInput, NotFound
 from server.domain.roles import Role
+from server.domain.sentences import said
 from server.models import Business, Invite, User
 from server.services import audit, passwords, team
 from server.tenancy import Connects
@@ -94,7 +95,7 @@ async def withdraw(connection: AsyncConnection, business_id: int, invite_id: int
     statement = delete(Invite).where(Invite.business_id == business_id, Invite.id == invite_id)
     email = await connection.scalar(statement.returning(Invite.email))
     if email is None:
-        raise NotFound(f"There is no invite {invite_id}.")
+        raise NotFound(said("There is no invite %(number)s.", number=invite_id))
     return str(email)
 
 

@@ -9,6 +9,7 @@ from typing import IO, Final
 
 import msgspec
 
+from server.domain.sentences import said
 from server.services.csv_lists import LONGEST_LINE, TOO_LONG, Row
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -52,7 +53,7 @@ class JsonLines:
             return Row(number, "", {}, _in_words(error))
         variables = {name: str(value) for name, value in person.variables.items() if value is not None}
         if any("\x00" in text for pair in variables.items() for text in pair):
-            return Row(number, str(person.phone), {}, "it has a NUL character")
+            return Row(number, str(person.phone), {}, said("it has a NUL character"))
         return Row(number, str(person.phone), variables)
 
 

@@ -14,12 +14,13 @@ import psutil
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.sentences import said
 from server.domain.states import RULES, Actor, Move
 from server.domain.webhook_events import EventKind
 from server.services import ledger, outbox
 from server.services.events import add_event
 
-TAKEN_OVER = "The worker stopped between asking WhatsApp and hearing its answer."
+TAKEN_OVER = said("The worker stopped between asking WhatsApp and hearing its answer.")
 
 _TAKE = text("""
     /* leases.take   Guarded by status, by the lease of another, and by a wish to cancel. */
@@ -117,7 +118,9 @@ async def take(connection: AsyncConnection, broadcast_id: int, seconds: float) -
         Move.RUN,
         by=Actor.ENGINE,
         before=row.status,
-        detail=f"{unknown_count} in flight under the run before are unknown." if unknown_count else None,
+        detail=said("%(count)s in flight under the run before are unknown.", count=unknown_count)
+        if unknown_count
+        else None,
     )
     if row.is_first:
         told = outbox.Change(row.business_id, broadcast_id, EventKind.BROADCAST_STARTED, Actor.ENGINE, row.status)

@@ -19,13 +19,14 @@ from psycopg import AsyncConnection as PlainConnection
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import RunLost
+from server.domain.sentences import said
 from server.domain.states import RecipientStatus
 from server.services.outbox_sql import opt_outs_told, recipients_told
 
 _OWNER: Final = "(SELECT business_id FROM whatsapp_broadcasts WHERE id = %(broadcast_id)s)"
 
 # Why somebody whom a retry has not sent to is skipped there.
-GOT_IT: Final = "They have got it by the broadcast that this one tries again, as WhatsApp reported since."
+GOT_IT: Final = said("They have got it by the broadcast that this one tries again, as WhatsApp reported since.")
 
 CLAIM: Final = """
     /* ledger.claim

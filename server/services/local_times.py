@@ -18,6 +18,7 @@ from server.domain.audience import parse
 from server.domain.errors import BadInput
 from server.domain.local_time import LocalTime, in_words, times_of
 from server.domain.messages import columns_of
+from server.domain.sentences import said
 from server.domain.states import Act, Actor
 from server.services import put_offs, snapshots
 from server.services.events import add_act
@@ -127,7 +128,7 @@ async def forget(connection: AsyncConnection, broadcast_id: int) -> None:
 async def note(connection: AsyncConnection, broadcast_id: int, *, by: Actor) -> None:
     """Write into the history by which time a broadcast goes that is on its schedule now, or started."""
     row = (await connection.execute(_ROW, {"broadcast_id": broadcast_id})).one()
-    detail = f"Everybody gets it at {in_words(row.local_time)} by their own clock."
+    detail = said("Everybody gets it at %(time)s by their own clock.", time=in_words(row.local_time))
     await add_act(connection, broadcast_id, Act.GO_BY_LOCAL_TIME, by=by, status=row.status, detail=detail)
 
 

@@ -20,6 +20,7 @@ from server.domain.limits import throughput_of
 from server.domain.messaging_limit import limit_of
 from server.domain.number_setup import Answer, Check, Seen, checks
 from server.domain.preflight import NumberState
+from server.domain.sentences import said
 from server.providers.whatsapp import WhatsAppClient
 from server.providers.wire import PhoneNumberNode
 from server.secrets import Vault
@@ -112,7 +113,7 @@ async def show(connection: AsyncConnection, business_id: int, channel_id: int) -
     values = {"business_id": business_id, "channel_id": channel_id}
     row = (await connection.execute(_ONE, values)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no number {channel_id}.")
+        raise NotFound(said("There is no number %(number)s.", number=channel_id))
     return dict(row)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput
+from server.domain.sentences import said
 from server.models import User
 from server.tenancy import Connects
 
@@ -48,7 +49,7 @@ def _nobody() -> str:
 def check_new(password: str, *, pointer: str = "/password") -> None:
     """Raises `BadInput` for a password that is too short to be one."""
     if len(password) < SHORTEST:
-        raise BadInput(f"A password has at least {SHORTEST} characters.", pointer=pointer)
+        raise BadInput(said("A password has at least %(least)s characters.", least=SHORTEST), pointer=pointer)
 
 
 async def try_sign_in(engine: Connects, email: str, password: str) -> Tried | None:

@@ -20,40 +20,34 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.config import Settings
 from server.domain.audience import parse
 from server.domain.errors import BadInput, NotFound, ProviderAway, ProviderRefuses
-from server.domain.hour_findings import of_local_times, of_quiet_hours
+from server.domain.hour_findings import WHEN_IT_STARTS, of_local_times, of_quiet_hours
 from server.domain.limits import throughput_of
 from server.domain.local_time import LocalTime
+from server.domain.media_findings import of_link, of_personal_link
 from server.domain.messages import MEDIA, MessagePlan, Value, columns_of, plan_text
 from server.domain.messaging_limit import limit_of
+from server.domain.people_findings import LEFT_OUT, SHOWN_ROWS, Lack, of_audience, of_list, of_people, of_values
 from server.domain.preflight import (
-    LEFT_OUT,
-    SHOWN_ROWS,
     Code,
     Finding,
-    Lack,
     Level,
     NumberState,
     Report,
     of_absence,
-    of_audience,
     of_bad_input,
     of_frequency_cap,
-    of_link,
-    of_list,
     of_messaging_limit,
     of_number,
     of_pace,
-    of_people,
-    of_personal_link,
     of_plan,
     of_refusal,
     of_template,
-    of_values,
     of_webhook,
     report,
 )
 from server.domain.quiet_hours import timetable
 from server.domain.sending_plan import in_words
+from server.domain.sentences import said
 from server.models import Channel, WhatsAppBroadcast
 from server.providers import media_links, public_hosts
 from server.providers.whatsapp import WhatsAppClient
@@ -156,7 +150,7 @@ class Lookout:
         async with self.engine.connect() as connection:
             row = (await connection.execute(select(*columns).where(WhatsAppBroadcast.id == broadcast_id))).one_or_none()
         if row is None:
-            raise NotFound(f"There is no broadcast {broadcast_id}.")
+            raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
         return await self.of_message(row.business_id, row.channel_id, row.message)
 
     async def of_message(self, business_id: int, channel_id: int | None, message: Mapping[str, Any]) -> Outside:
@@ -210,8 +204,8 @@ def state_of(node: PhoneNumberNode) -> NumberState:
 def _reasons(health: HealthStatus) -> Iterable[str]:
     """Meta's own sentences on what keeps the number from sending, each with its full stop."""
     for entity in health.entities:
-        said = [part for error in entity.errors for part in (error.error_description, error.possible_solution) if part]
-        for sentence in (*said, *entity.additional_info):
+        told = [part for error in entity.errors for part in (error.error_description, error.possible_solution) if part]
+        for sentence in (*told, *entity.additional_info):
             yield f"{sentence[:LONGEST_REASON].rstrip('. ')}."
 
 
@@ -285,7 +279,7 @@ async def _checked(connection: AsyncConnection, subject: Subject, outside: Outsi
 async def _subject(connection: AsyncConnection, broadcast_id: int) -> Subject:
     broadcast = (await connection.execute(_BROADCAST, {"broadcast_id": broadcast_id})).one_or_none()
     if broadcast is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     who = {"broadcast_id": broadcast_id, "business_id": broadcast.business_id}
     opted_out_count = int(await connection.scalar(_OPTED_OUT, who) or 0)
     channel_id, rate_per_second, plan = 0, 0, None
@@ -436,7 +430,7 @@ async def _check_quiet_hours(connection: AsyncConnection, subject: Subject) -> A
     else:
         audience, columns = parse(broadcast.audience), columns_of(broadcast.message)
         people = await snapshots.counted(connection, broadcast.business_id, audience, columns, table.lows)
-    when = "when it starts" if local is None else "at that time of theirs"
+    when = WHEN_IT_STARTS if local is None else said("at that time of theirs")
     for finding in of_quiet_hours(str(hours.quiet), table.people_until(people), subject.recipients, when):
         yield finding
 

@@ -11,6 +11,7 @@ from server.domain.audience import parse
 from server.domain.errors import BadInput, NotFound
 from server.domain.messages import columns_of
 from server.domain.phones import normalise
+from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.models import WhatsAppBroadcast
 from server.secrets import Vault
@@ -56,6 +57,6 @@ async def _person(
         raise NotFound("This person is not in the audience of the broadcast.")
     missing = next((column for column in needed if not found.get(column)), None)
     if missing is not None:
-        detail = f"This person would be left out: there is no value for {missing}."
+        detail = said("This person would be left out: there is no value for %(name)s.", name=missing)
         raise BadInput(detail, pointer="query: phone")
     return _NOBODY_YET, found

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, StateDoesNotAllow
+from server.domain.sentences import said
 from server.domain.states import FINAL, Act, Actor, BroadcastStatus
 from server.services.events import add_act
 from server.services.signals import look_at_row
@@ -45,13 +46,14 @@ async def limit(connection: AsyncConnection, broadcast_id: int, rate: int | None
     """
     row = (await connection.execute(_OF_BROADCAST, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if row.status in FINAL or row.status == BroadcastStatus.SETTLING:
         raise StateDoesNotAllow(Act.RATE, row.status)
     if row.rate_limit == rate:
         return
     await connection.execute(_LIMIT, {"broadcast_id": broadcast_id, "rate": rate})
-    detail = f"The rate was {_in_words(row.rate_limit)} and is {_in_words(rate)}."
+    before, now = _in_words(row.rate_limit), _in_words(rate)
+    detail = said("The rate was %(before)s and is %(now)s.", before=before, now=now)
     await add_act(connection, broadcast_id, Act.RATE, by=by, status=row.status, detail=detail)
     await look_at_row(connection, broadcast_id)
 
@@ -80,4 +82,4 @@ async def tell_runs(connection: AsyncConnection, channel_ids: list[int]) -> None
 
 
 def _in_words(rate: int | None) -> str:
-    return f"{rate:,} a second" if rate else "the number's own"
+    return said("%(rate)s a second", rate=f"{rate:,}") if rate else said("the number's own")

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from server.domain.errors import DatabaseAway, NotFound
 from server.domain.history import break_in, instant
 from server.domain.receipts import FORMAT, checks_of, public_text, sign
+from server.domain.sentences import said
 from server.domain.states import FINAL, RecipientStatus
 from server.secrets import Vault
 from server.services.events import read_events
@@ -194,7 +195,7 @@ async def _draw_up(connection: AsyncConnection, business_id: int | None, broadca
     which = {"broadcast_id": broadcast_id, "days": RETENTION_OF_STATUSES_DAYS}
     row = (await connection.execute(_BROADCAST, which)).one_or_none()
     if row is None or business_id not in (None, row.business_id):
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     counts = await _counts(connection, which, is_recent=row.is_recent)
     counts["counters"] = {name: getattr(row, name) for name in _COUNTERS}
     checks = checks_of(counts)

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.phones import ways_of_writing
+from server.domain.sentences import said
 from server.domain.webhook_events import EventKind
 from server.domain.wishes import Wish, wish_of, wish_of_payload
 from server.providers.webhooks import PersonWrote
@@ -166,12 +167,12 @@ def wish_in(written: Written, answered: Answered | None, words: Words) -> list[W
     Both ways, whether or not they were sent to: the next list may have the other one.
     """
     message = written.message
-    wish, said = _wish_of(message, words)
+    wish, source = _wish_of(message, words)
     if wish is None:
         return []
     known = (message.phone, answered and answered.phone)
     phones = dict.fromkeys(way for phone in known if phone for way in ways_of_writing(phone))
-    return [WishTold(written.business_id, phone, wish, said, message.at, message.message_id) for phone in phones]
+    return [WishTold(written.business_id, phone, wish, source, message.at, message.message_id) for phone in phones]
 
 
 async def _asks_for_something(connection: AsyncConnection, written: Written) -> bool:
@@ -183,8 +184,8 @@ def _wish_of(message: PersonWrote, words: Words) -> tuple[Wish | None, str]:
     """The wish in a message, and how it was told."""
     wish: Wish | None = wish_of_payload(message.payload) if message.payload else None
     if wish is None and message.text:
-        return wish_of(message.text, words.stop, words.start), f'wrote "{_short(message.text)}"'
-    return wish, f'tapped "{_short(message.text or message.payload)}"'
+        return wish_of(message.text, words.stop, words.start), said('wrote "%(text)s"', text=_short(message.text))
+    return wish, said('tapped "%(text)s"', text=_short(message.text or message.payload))
 
 
 def _short(words: str | None) -> str:

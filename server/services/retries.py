@@ -6,6 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
+from server.domain.sentences import said
 from server.domain.states import FINAL, LIVE, Act, Actor, BroadcastStatus
 from server.services import outbox
 from server.services.events import add_act
@@ -147,7 +148,7 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
         text("SELECT status FROM whatsapp_broadcasts WHERE id = :id FOR UPDATE"), {"id": broadcast_id}
     )
     if status is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if status not in FINAL and status != BroadcastStatus.SETTLING:
         raise StateDoesNotAllow("be retried", status)
     new_id = int(await connection.scalar(_COPY_BROADCAST, {"broadcast_id": broadcast_id}) or 0)
@@ -160,12 +161,17 @@ async def create(connection: AsyncConnection, broadcast_id: int, include: Sequen
     count = await connection.scalar(_COPY_RECIPIENTS, values)
     if not count:
         raise BadInput(
-            f"Nobody of broadcast {broadcast_id} is {' or '.join(include)} and not in an earlier retry of it.",
+            said(
+                "Nobody of broadcast %(number)s is %(states)s and not in an earlier retry of it.",
+                number=broadcast_id,
+                states=" or ".join(include),
+            ),
             pointer="/include",
         )
-    reason = f"Nobody knows whether WhatsApp accepted this message. Broadcast {new_id} sends it again."
+    again = said("Broadcast %(number)s sends it again.", number=new_id)
+    reason = f"{said('Nobody knows whether WhatsApp accepted this message.')} {again}"
     handed_over = {"broadcast_id": broadcast_id, "new_id": new_id, "reason": reason}
     await outbox.recipients_failed(connection, broadcast_id, await connection.scalar(_HAND_OVER, handed_over))
-    detail = f"Broadcast {new_id} tries {count} of its people again."
+    detail = said("Broadcast %(number)s tries %(count)s of its people again.", number=new_id, count=count)
     await add_act(connection, broadcast_id, Act.RETRY, by=Actor.USER, status=status, detail=detail)
     return new_id

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from server.domain.local_time import LOCAL, LocalTime, waiting_times
 from server.domain.quiet_hours import EVERYBODY_AWAKE, Hours, Timetable, parse
+from server.domain.sentences import said
 from server.domain.states import PauseReason, RecipientStatus
 from server.services import put_offs
 from server.services.ledger import Claimed, Result, Standing
@@ -19,10 +20,10 @@ from server.services.run_control import Cause, Stop
 from server.services.run_ledger import RunLedger
 
 MINUTE_SECONDS: Final = 60
-EVERYBODY_QUIET: Final = (
+EVERYBODY_QUIET: Final = said(
     "It is quiet hours for everybody who is left. It goes on by itself when the first may be sent to."
 )
-EVERYBODY_EARLY: Final = (
+EVERYBODY_EARLY: Final = said(
     "For nobody who is left the time has come by their own clock. It goes on by itself when it has for the first."
 )
 

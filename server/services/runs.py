@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, assert_never
 from server.domain.decisions import Decision, MarkFailed, MarkSent, MarkUnknown, TryAgain
 from server.domain.limits import AllowedRate
 from server.domain.messages import MessagePlan
+from server.domain.sentences import counted, said
 from server.domain.states import PauseReason, RecipientStatus
 from server.services.ledger import Claimed, Result, RunKey
 from server.services.run_control import Cause, Stop
@@ -54,12 +55,23 @@ class InFlight:
 
     def __str__(self) -> str:
         if not self.count:
-            return "Nothing was in flight."
-        requests = "request" if self.count == 1 else "requests"
-        said = f"{self.accepted} were accepted, {self.failed} failed, {self.unknown} are unknown"
-        said += f", {self.put_off} were put off" if self.put_off else ""
-        said += f", {self.unsent} had not left and were taken back" if self.unsent else ""
-        return f"Of {self.count} {requests} in flight {said}."
+            return said("Nothing was in flight.")
+        parts = [
+            said("%(count)s were accepted", count=self.accepted),
+            said("%(count)s failed", count=self.failed),
+            said("%(count)s are unknown", count=self.unknown),
+        ]
+        if self.put_off:
+            parts.append(said("%(count)s were put off", count=self.put_off))
+        if self.unsent:
+            parts.append(said("%(count)s had not left and were taken back", count=self.unsent))
+        return counted(
+            "Of 1 request in flight %(parts)s.",
+            "Of %(n)s requests in flight %(parts)s.",
+            self.count,
+            n=self.count,
+            parts=", ".join(parts),
+        )
 
 
 class Ending(NamedTuple):
@@ -74,8 +86,10 @@ class Ending(NamedTuple):
 LIMIT_REACHED: Final = Stop(
     Cause.HELD,
     PauseReason.MESSAGING_LIMIT,
-    "The business has reached the number of people that WhatsApp lets it message in 24 hours. It goes on by itself as "
-    "the day moves on.",
+    said(
+        "The business has reached the number of people that WhatsApp lets it message in 24 hours. It goes on by itself "
+        "as the day moves on."
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, StateDoesNotAllow
 from server.domain.local_time import in_words, is_over, refuse_odd, wall_of
+from server.domain.sentences import said
 from server.domain.states import Act, Actor, BroadcastStatus, Move
 from server.services import broadcasts, local_times
 from server.services.events import add_act
@@ -37,7 +38,7 @@ async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping
     """
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
     if row is None:
-        raise NotFound(f"There is no broadcast {broadcast_id}.")
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if row.status not in (BroadcastStatus.DRAFT, BroadcastStatus.SCHEDULED):
         raise StateDoesNotAllow(Act.SCHEDULE_ANEW, row.status)
     values = _values(row, wanted)
@@ -48,8 +49,8 @@ async def change(connection: AsyncConnection, broadcast_id: int, wanted: Mapping
         await broadcasts.make_or_refuse(connection, broadcast_id, Move.UNSCHEDULE, by=by)
     elif row.status == BroadcastStatus.SCHEDULED:
         before = _in_words(row.scheduled_at, row.local_time if row.by_local_time else None)
-        after = _in_words(values["scheduled_at"], values["local_time"] if values["by_local_time"] else None)
-        detail = f"It was to start {before}, and is to start {after}."
+        now = _in_words(values["scheduled_at"], values["local_time"] if values["by_local_time"] else None)
+        detail = said("It was to start %(before)s, and is to start %(now)s.", before=before, now=now)
         await add_act(connection, broadcast_id, Act.SCHEDULE_ANEW, by=by, status=row.status, detail=detail)
     if row.status == BroadcastStatus.SCHEDULED:
         await local_times.forget(connection, broadcast_id)
@@ -92,7 +93,7 @@ def refuse_past(at: datetime | None, local_time: datetime | None = None) -> None
 
 def _in_words(at: datetime | None, local_time: datetime | None) -> str:
     if at is None:
-        return "as soon as it is started"
+        return said("as soon as it is started")
     if local_time is not None:
-        return f"at {in_words(local_time)} by each person's clock"
-    return f"at {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        return said("at %(time)s by each person's clock", time=in_words(local_time))
+    return said("at %(time)s", time=f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")

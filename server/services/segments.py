@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.audience import Audience, parse
 from server.domain.errors import BadInput, NotFound, Taken
+from server.domain.sentences import said
 from server.models import Segment
 
 _SHOWN: Final = (Segment.id, Segment.name, Segment.audience, Segment.created_at, Segment.updated_at)
@@ -28,7 +29,7 @@ async def create(connection: AsyncConnection, business_id: int, name: str, audie
         async with connection.begin_nested():
             return int(await connection.scalar(insert(Segment).values(values).returning(Segment.id)) or 0)
     except IntegrityError as error:
-        raise Taken(f'There is a segment "{name}" already.') from error
+        raise Taken(said('There is a segment "%(name)s" already.', name=name)) from error
 
 
 async def show(connection: AsyncConnection, business_id: int, segment_id: int) -> dict[str, Any]:
@@ -36,7 +37,7 @@ async def show(connection: AsyncConnection, business_id: int, segment_id: int) -
     statement = select(*_SHOWN).where(Segment.id == segment_id, Segment.business_id == business_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no segment {segment_id}.")
+        raise NotFound(said("There is no segment %(number)s.", number=segment_id))
     return dict(row)
 
 
@@ -59,9 +60,9 @@ async def change(connection: AsyncConnection, business_id: int, segment_id: int,
         async with connection.begin_nested():
             done = await connection.scalar(statement.values(**values, updated_at=func.now()).returning(Segment.id))
     except IntegrityError as error:
-        raise Taken(f'There is a segment "{values.get("name")}" already.') from error
+        raise Taken(said('There is a segment "%(name)s" already.', name=values.get("name"))) from error
     if done is None:
-        raise NotFound(f"There is no segment {segment_id}.")
+        raise NotFound(said("There is no segment %(number)s.", number=segment_id))
 
 
 async def forget(connection: AsyncConnection, business_id: int, segment_id: int) -> None:
@@ -70,7 +71,12 @@ async def forget(connection: AsyncConnection, business_id: int, segment_id: int)
     which = {"business_id": business_id, "segment_id": segment_id}
     broadcast_id = await connection.scalar(_IN_USE, which)
     if broadcast_id is not None:
-        raise Taken(f"Broadcast {broadcast_id} has yet to take this segment. Cancel it first, or let it start.")
+        raise Taken(
+            said(
+                "Broadcast %(number)s has yet to take this segment. Cancel it first, or let it start.",
+                number=broadcast_id,
+            )
+        )
     await connection.execute(text("DELETE FROM segments WHERE business_id = :business_id AND id = :segment_id"), which)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound, NotNow, StateDoesNotAllow
+from server.domain.sentences import said
 from server.domain.states import Act, Actor, BroadcastStatus, RecipientStatus, ending_of
 from server.services import broadcasts, retries, unknowns
 from server.services.events import add_act
@@ -23,8 +24,8 @@ class Settlement(StrEnum):
     RESEND = "resend"  # send it again
 
 
-COUNTED_AS_FAILED: Final = "A person had it counted as failed: nobody knows whether WhatsApp accepted it."
-SENT_AGAIN: Final = "A person had it sent again: its answer never came."
+COUNTED_AS_FAILED: Final = said("A person had it counted as failed: nobody knows whether WhatsApp accepted it.")
+SENT_AGAIN: Final = said("A person had it sent again: its answer never came.")
 
 _PERSON = text("""
     /* settlements.person */
@@ -65,10 +66,17 @@ async def settle(connection: AsyncConnection, broadcast_id: int, recipient_id: i
     if around is None or person is None:
         raise NotFound("This person is not in the broadcast.")
     if person.status != RecipientStatus.UNKNOWN:
-        raise NotNow(f"This recipient is {person.status}, not unknown: there is nothing to settle.")
+        raise NotNow(
+            said("This recipient is %(status)s, not unknown: there is nothing to settle.", status=person.status)
+        )
     if settlement is Settlement.RESEND:
         _refuse_resend(around)
-    detail = f"Recipient {recipient_id}, unknown for {person.age or 0:.0f} s, was settled as {settlement.value}."
+    detail = said(
+        "Recipient %(number)s, unknown for %(seconds)s s, was settled as %(how)s.",
+        number=recipient_id,
+        seconds=f"{person.age or 0:.0f}",
+        how=settlement.value,
+    )
     await add_act(
         connection,
         broadcast_id,

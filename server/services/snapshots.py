@@ -14,7 +14,7 @@ from server.domain.audience import Audience, Condition, Operator, describe, pars
 from server.domain.contacts import NAME, PHONE
 from server.domain.errors import BadInput
 from server.domain.messages import columns_of
-from server.domain.preflight import of_audience
+from server.domain.people_findings import of_audience
 from server.domain.states import Actor, Move
 from server.models import WhatsAppBroadcast
 from server.services import broadcasts, put_offs, run_cap, segments

@@ -29,6 +29,7 @@ from server.services import (
     starts,
     stops,
     unknowns,
+    wish_replies,
 )
 from server.services.preflight import Lookout, Outside
 
@@ -173,6 +174,7 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
         for statement in (_FORGET_STATUSES, _FORGET_ODDITIES):
             await connection.execute(statement, {"days": RETENTION_OF_STATUSES_DAYS})
         await deliveries.forget(connection)
+        await wish_replies.forget(connection)
     async with engine.connect() as connection:
         done.has_webhooks_due = bool(await deliveries.due_endpoints(connection))
         done.broadcast_ids = list(await connection.scalars(_TO_RUN))

@@ -9,6 +9,7 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.sentences import said
 from server.domain.states import Actor, BroadcastStatus, Move, PauseReason
 from server.services import leases, ledger
 from server.services.events import add_event
@@ -76,8 +77,10 @@ async def end_dead_run(connection: AsyncConnection, broadcast_id: int) -> bool:
 def died(unknown_count: int) -> str:
     """The account of a run that did not live to give it."""
     if not unknown_count:
-        return "The worker died after it was stopped. Nothing was in flight any more."
-    return f"The worker died before it could account for what was in flight: {unknown_count} are unknown."
+        return said("The worker died after it was stopped. Nothing was in flight any more.")
+    return said(
+        "The worker died before it could account for what was in flight: %(count)s are unknown.", count=unknown_count
+    )
 
 
 def _kind_of_pause(reason: str | None) -> Move:

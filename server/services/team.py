@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import BadInput, NotFound, NotNow
 from server.domain.roles import MAY, Permission, Role
+from server.domain.sentences import said
 from server.models import User
 
 LONGEST_NAME = 100
@@ -40,7 +41,7 @@ async def find(connection: AsyncConnection, business_id: int, user_id: int) -> d
     for person in await listed(connection, business_id):
         if person["id"] == user_id:
             return person
-    raise NotFound(f"There is no person {user_id}.")
+    raise NotFound(said("There is no person %(number)s.", number=user_id))
 
 
 async def count_approvers(connection: AsyncConnection, business_id: int) -> int:
@@ -90,5 +91,5 @@ def check_name(name: str, *, pointer: str = "/name") -> str:
     """A person's name as it is kept. Raises `BadInput`."""
     kept = " ".join(name.split())
     if len(kept) > LONGEST_NAME or "\x00" in kept:
-        raise BadInput(f"A name has at most {LONGEST_NAME} characters.", pointer=pointer)
+        raise BadInput(said("A name has at most %(most)s characters.", most=LONGEST_NAME), pointer=pointer)
     return kept

@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound
+from server.domain.sentences import said
 from server.domain.template_news import FIELDS, QUALITY, TemplateNews, read
 from server.models import Template, WhatsAppBroadcast
 from server.services import broadcast_json
@@ -116,7 +117,7 @@ async def show(connection: AsyncConnection, business_id: int, template_id: int) 
     statement = select(*_SHOWN).where(Template.business_id == business_id, Template.id == template_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no template {template_id}.")
+        raise NotFound(said("There is no template %(number)s.", number=template_id))
     return dict(row)
 
 

@@ -13,6 +13,7 @@ from server.config import Settings
 from server.domain.errors import BadInput
 from server.domain.messages import MessagePlan, plan_template, plan_text
 from server.domain.preflight import APPROVED, of_template
+from server.domain.sentences import said
 from server.models import Channel, Template
 from server.providers.whatsapp import WhatsAppClient
 from server.services.channels import Sender
@@ -178,5 +179,13 @@ async def find(connection: AsyncConnection, business_id: int, waba_id: str, mess
 
 def _unknown_template(name: str, language: str, languages: list[str]) -> tuple[str]:
     if languages:
-        return (f'The template "{name}" has no language "{language}"; it has {", ".join(sorted(languages))}.',)
-    return (f'There is no template "{name}". `clarion templates sync` brings in what WhatsApp has.',)
+        known = ", ".join(sorted(languages))
+        detail = said(
+            'The template "%(name)s" has no language "%(language)s"; it has %(languages)s.',
+            name=name,
+            language=language,
+            languages=known,
+        )
+        return (detail,)
+    missing = said('There is no template "%(name)s".', name=name)
+    return (f"{missing} {said('`clarion templates sync` brings in what WhatsApp has.')}",)

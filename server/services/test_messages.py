@@ -18,6 +18,7 @@ from server.domain.meanings import explain
 from server.domain.messages import MessagePlan
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.phones import normalise
+from server.domain.sentences import said
 from server.providers.whatsapp import WhatsAppClient
 from server.secrets import Vault
 from server.services import channels, templates
@@ -196,7 +197,7 @@ def _normalised(phones: Sequence[str], default_country: str | None) -> list[str]
 def _check(plan: MessagePlan, values: Mapping[str, str]) -> None:
     problem = plan.problem_with(values)
     if problem is not None:
-        raise BadInput(f"The message cannot be built: {problem}.", pointer="/variables")
+        raise BadInput(said("The message cannot be built: %(why)s.", why=problem), pointer="/variables")
 
 
 def _answer_of(outcome: Outcome) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge, outlook
+from server.domain.sentences import said
 from server.domain.states import Actor, BroadcastStatus
 from server.services import broadcasts, outbox
 
@@ -160,7 +161,8 @@ async def _settle_one(connection: AsyncConnection, broadcast_id: int, patience: 
         if judgement.remedy is Remedy.FAIL:
             await fail(connection, broadcast_id, ids, judgement.reason)
         else:
-            why = f"{len(ids)} unknown are sent again. {judgement.reason}"
+            again = said("%(count)s unknown are sent again.", count=len(ids))
+            why = f"{again} {judgement.reason}"
             await resend(connection, broadcast_id, ids, judgement.reason, by=Actor.STEWARD, why=why)
         count += len(ids)
     return count

@@ -11,18 +11,22 @@ from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from server.domain.audit import AuditAct, Who
 from server.domain.errors import BadInput, NotFound, NotNow
+from server.domain.sentences import said
 from server.domain.webhook_events import EventKind
 from server.models import WebhookEndpoint
 from server.providers.webhook_posts import may_be_asked
 from server.secrets import Vault
+from server.services import audit
 
 MOST_ENDPOINTS: Final = 20
 # For so long the old secret signs beside the new one.
 OLD_SECRET_FOR: Final = timedelta(hours=24)
-BY_A_PERSON: Final = "A person disabled it."
-REMOVED: Final = "A person removed it."
+BY_A_PERSON: Final = said("A person disabled it.")
+REMOVED: Final = said("A person removed it.")
 _SECRET_BYTES: Final = 32
+_CHANGEABLE: Final = frozenset(("url", "description", "events", "enabled"))
 _E = WebhookEndpoint
 
 _IN_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended('endpoints of ' || CAST(:business_id AS text), 0))")
@@ -50,14 +54,22 @@ def _new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: NewEndpoint) -> Made:
-    """Make an endpoint. Raises `BadInput` for a URL that cannot be used, `NotNow` where there are too many."""
+async def add(
+    connection: AsyncConnection, vault: Vault, business_id: int, new: NewEndpoint, who: Who | None = None
+) -> Made:
+    """Make an endpoint. who: for the audit; None at the command line, which is not in it.
+
+    Raises `BadInput` for a URL that cannot be used, `NotNow` where there are too many.
+    """
     check_url(new.url, allow_private=new.allow_private)
     await connection.execute(_IN_TURN, {"business_id": business_id})
     count = select(func.count()).where(_E.business_id == business_id, _E.removed_at.is_(None))
     if int(await connection.scalar(count) or 0) >= MOST_ENDPOINTS:
         raise NotNow(
-            f"There are {MOST_ENDPOINTS} endpoints, which is as many as a business may have. Remove one first."
+            said(
+                "There are %(count)s endpoints, which is as many as a business may have. Remove one first.",
+                count=MOST_ENDPOINTS,
+            )
         )
     secret = _new_secret()
     values = {
@@ -68,6 +80,7 @@ async def add(connection: AsyncConnection, vault: Vault, business_id: int, new: 
         "secret_encrypted": vault.encrypt(secret),
     }
     endpoint_id = await connection.scalar(insert(_E).values(values).returning(_E.id))
+    await _write_down(connection, business_id, who, AuditAct.WEBHOOK_ADDED, new.url)
     return Made(int(endpoint_id or 0), secret)
 
 
@@ -88,7 +101,7 @@ async def show(connection: AsyncConnection, business_id: int, endpoint_id: int) 
     """One endpoint of a business, without its secret. Raises `NotFound`."""
     row = (await connection.execute(_shown(business_id).where(_E.id == endpoint_id))).mappings().one_or_none()
     if row is None:
-        raise NotFound(f"There is no webhook {endpoint_id}.")
+        raise NotFound(said("There is no webhook %(number)s.", number=endpoint_id))
     return dict(row)
 
 
@@ -101,7 +114,13 @@ def _shown(business_id: int) -> Select[*tuple[Any, ...]]:
 
 
 async def change(
-    connection: AsyncConnection, business_id: int, endpoint_id: int, changes: Mapping[str, Any], *, allow_private: bool
+    connection: AsyncConnection,
+    business_id: int,
+    endpoint_id: int,
+    changes: Mapping[str, Any],
+    *,
+    allow_private: bool,
+    who: Who | None = None,
 ) -> None:
     """Change what is named of `url`, `events`, `description` and `enabled`.
 
@@ -120,11 +139,15 @@ async def change(
         values["failing_since"] = values["rest_until"] = None
     if values:
         await connection.execute(update(_E).where(_E.id == endpoint_id).values(values))
+        what = ", ".join(sorted(name for name in changes if name in _CHANGEABLE))
+        await _write_down(connection, business_id, who, AuditAct.WEBHOOK_CHANGED, shown["url"], what)
 
 
-async def rotate_secret(connection: AsyncConnection, vault: Vault, business_id: int, endpoint_id: int) -> Made:
+async def rotate_secret(
+    connection: AsyncConnection, vault: Vault, business_id: int, endpoint_id: int, who: Who | None = None
+) -> Made:
     """Give an endpoint a new secret; the old one signs too for 24 hours. Raises `NotFound`."""
-    await show(connection, business_id, endpoint_id)
+    shown = await show(connection, business_id, endpoint_id)
     secret = _new_secret()
     values = {
         "old_secret_encrypted": _E.secret_encrypted,
@@ -132,12 +155,13 @@ async def rotate_secret(connection: AsyncConnection, vault: Vault, business_id: 
         "secret_encrypted": vault.encrypt(secret),
     }
     await connection.execute(update(_E).where(_E.id == endpoint_id).values(values))
+    await _write_down(connection, business_id, who, AuditAct.WEBHOOK_SECRET_CHANGED, shown["url"])
     return Made(endpoint_id, secret)
 
 
-async def remove(connection: AsyncConnection, business_id: int, endpoint_id: int) -> None:
+async def remove(connection: AsyncConnection, business_id: int, endpoint_id: int, who: Who | None = None) -> None:
     """Tell it no more, and forget its secret; its log goes with time. Raises `NotFound`."""
-    await show(connection, business_id, endpoint_id)
+    shown = await show(connection, business_id, endpoint_id)
     values = {
         "removed_at": func.clock_timestamp(),
         "disabled_at": func.clock_timestamp(),
@@ -147,6 +171,14 @@ async def remove(connection: AsyncConnection, business_id: int, endpoint_id: int
         "old_secret_until": None,
     }
     await connection.execute(update(_E).where(_E.id == endpoint_id).values(values))
+    await _write_down(connection, business_id, who, AuditAct.WEBHOOK_REMOVED, shown["url"])
+
+
+async def _write_down(
+    connection: AsyncConnection, business_id: int, who: Who | None, act: AuditAct, url: str, what: str = ""
+) -> None:
+    if who is not None:
+        await audit.add(connection, business_id, who, act, subject=url, detail=what)
 
 
 def _texts(events: Sequence[EventKind]) -> list[str]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from server.domain.errors import ClarionError
 from server.domain.phones import ways_of_writing
+from server.domain.sentences import said
 from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
@@ -169,7 +170,7 @@ class WebhookDesk:
             proof = by_message.get((wish.business_id, wish.proof or ""))  # none: it was WhatsApp's own switch
             await wish_replies.tell(connection, wish, proof)
         for stopped in changes.suppressed:
-            source = "stopped marketing messages in WhatsApp"
+            source = said("stopped marketing messages in WhatsApp")
             wish = WishTold(stopped.business_id, stopped.phone, Wish.STOP, source, stopped.at, stopped.message_id)
             await consents.tell(connection, wish)
         for news_of_account in news.account:
@@ -255,12 +256,12 @@ async def _wishes(connection: AsyncConnection, news: _News, answered: Sequence[A
     for written, found in zip(news.written, answered, strict=True):
         words = await replies.words_of(connection, written.business_id)
         wishes += replies.wish_in(written, found, words)
-    for known, said in news.preferences:
-        wish = _WISHES[said.value]
-        if said.phone is not None:
-            source = "used WhatsApp's switch for marketing messages"
+    for known, told in news.preferences:
+        wish = _WISHES[told.value]
+        if told.phone is not None:
+            source = said("used WhatsApp's switch for marketing messages")
             wishes += [
-                WishTold(known.business_id, phone, wish, source, said.at) for phone in ways_of_writing(said.phone)
+                WishTold(known.business_id, phone, wish, source, told.at) for phone in ways_of_writing(told.phone)
             ]
     # In one order everywhere, so that two who apply do not wait for each other's people.
     return sorted(wishes, key=lambda wish: (wish.business_id, wish.phone, wish.at))
@@ -292,7 +293,7 @@ async def _follow(connection: AsyncConnection, changes: Changes, locked: dict[in
             await broadcasts.make(connection, broadcast_id, move, by=Actor.ENGINE)
 
 
-_PUT_OFF: Final = "WhatsApp could not deliver to somebody who may be tried again later."
+_PUT_OFF: Final = said("WhatsApp could not deliver to somebody who may be tried again later.")
 
 
 async def _put_aside(connection: AsyncConnection, body: Body, oddity: Oddity) -> None:

@@ -90,6 +90,20 @@ _RECORD = text("""
      WHERE id = :id AND attempts = :attempts AND status IN ('sending', 'unknown')
 """)
 
+RETENTION_DAYS: Final = 90
+_FORGET = text("""
+    /* wish_replies.forget   Cost: the oldest five thousand are looked at, by their key. */
+    WITH oldest AS (SELECT id, status, created_at FROM wish_replies ORDER BY id LIMIT 5000)
+    DELETE FROM wish_replies WHERE id IN (
+        SELECT id FROM oldest
+         WHERE created_at < clock_timestamp() - :days * interval '1 day' AND status NOT IN ('waiting', 'sending'))
+""")
+
+
+async def forget(connection: AsyncConnection) -> None:
+    """Delete what was written back so long ago that nobody asks; who wanted what is kept with their wishes."""
+    await connection.execute(_FORGET, {"days": RETENTION_DAYS})
+
 
 # --- promised with the wish
 

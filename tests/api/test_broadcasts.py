@@ -56,6 +56,19 @@ def test_a_draft_is_filled_by_json_and_by_csv_and_then_started(api: Api) -> None
     assert api.post(f"{path}/recipients", {"recipients": people(1)}).status == 409
 
 
+def test_a_draft_can_be_deleted_and_nothing_else(api: Api, other: Api) -> None:
+    path = f"/broadcasts/{api.post('/broadcasts', an_order(start=False)).json['id']}"
+    assert other.call("DELETE", f"/api/whatsapp{path}").status == 404
+    scheduled = api.call("PATCH", f"/api/whatsapp{path}", b'{"scheduled_at": "2099-01-01T00:00:00Z"}')
+    assert scheduled.status == 200
+    assert api.call("DELETE", f"/api/whatsapp{path}").status == 204
+    assert api.get(path).status == 404
+    started = api.post("/broadcasts", an_order()).json["id"]
+    refused = api.call("DELETE", f"/api/whatsapp/broadcasts/{started}")
+    assert (refused.status, refused.json["detail"]) == (409, "A broadcast that is queued cannot be deleted.")
+    assert api.get(f"/broadcasts/{started}").status == 200
+
+
 def test_pause_resume_and_cancel_are_moves_that_the_state_must_allow(api: Api) -> None:
     path = f"/broadcasts/{api.post('/broadcasts', an_order()).json['id']}"
     paused = api.post(f"{path}/pause")

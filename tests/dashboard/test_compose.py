@@ -144,7 +144,7 @@ def test_the_phone_shows_what_each_person_gets(visitor: Browser) -> None:
     assert following is not None
     assert "Hi Noam, your order no. A-18 is on its way." in visitor.get(following[0]).text
     assert "Hi Noam" in visitor.get(f"/compose/{draft}/preview?phone=050-123-4568").text
-    assert "<mark>first_name</mark>" in visitor.get(f"/compose/{draft}/preview?phone=050-123-4569").text
+    assert "<mark>{{first_name}}</mark>" in visitor.get(f"/compose/{draft}/preview?phone=050-123-4569").text
     assert "Nobody of this broadcast has this number." in visitor.get(f"/compose/{draft}/preview?phone=0507654321").text
 
 
@@ -207,7 +207,7 @@ def test_a_time_that_has_passed_or_a_rate_above_the_numbers_is_said_at_its_field
 def test_a_copy_has_the_message_and_the_settings_and_no_people(visitor: Browser, api: Api) -> None:
     made = api.post("/broadcasts", an_order(start=False, rate_limit=7, canary=True)).json
     page = visitor.get(f"/compose?from={made['id']}")
-    assert "your order <mark>order_id</mark> is on its way." in page.text
+    assert "your order <mark>{{order_id}}</mark> is on its way." in page.text
     template = re.search(r'name="template" value="(\d+)" checked', page.text)
     assert template is not None
     fields = {"kind": "template", "template": template[1], "token": page.field("token"), "from": made["id"]}

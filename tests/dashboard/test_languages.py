@@ -9,10 +9,8 @@ from babel.messages.catalog import Message
 from frontend.messages import LANGUAGES, catalogue_of, texts, untranslated
 from server.dashboard.languages import LANGUAGES as SHOWN
 from server.dashboard.languages import choose, speech
-from server.dashboard.looks import FINDINGS
-from server.domain.meanings import MEANINGS, explain
+from server.domain.meanings import explain
 from server.domain.outcomes import Refused
-from server.domain.preflight import APPROVED, of_people, of_template, of_webhook
 
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 # Some forms say the number in a word: one person, two people.
@@ -93,20 +91,6 @@ def test_a_word_of_many_is_another_than_of_one() -> None:
 def test_why_somebody_failed_is_said_in_the_readers_language() -> None:
     """WhatsApp's own words stay behind it as they came."""
     refused = Refused(code=131050, http_status=400, message="", details="User has stopped (marketing)")
-    said = speech("he").why(explain(refused))
+    said = speech("he").told(explain(refused))
     assert said == "האדם הזה הפסיק הודעות שיווק מהעסק. (User has stopped (marketing))"
-    assert speech("he").why("Something of its own") == "Something of its own"
-    # None of the sentences is cut at a bracket of its own.
-    assert not any(" (" in meaning.what for meaning in MEANINGS.values())
-
-
-def test_what_the_pre_flight_says_to_everybody_is_translated() -> None:
-    said = [
-        *of_people(0, 0),
-        *of_people(0, 1),
-        *chain.from_iterable(
-            of_template("t", "he", APPROVED, category) for category in ("MARKETING", "UTILITY", "AUTHENTICATION")
-        ),
-        *of_webhook(has_been_heard=False),
-    ]
-    assert {finding.detail for finding in said} == set(FINDINGS)
+    assert speech("he").told("Something of its own") == "Something of its own"

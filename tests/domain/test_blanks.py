@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from server.domain.blanks import Kind, blanks_of, carried_over, filled
 from server.domain.messages import plan_template
-from server.domain.previews import Part, bubble_of
+from server.domain.template_parts import shown_to
 
 COMPONENTS: list[dict[str, Any]] = [
     {"type": "HEADER", "format": "DOCUMENT"},
@@ -59,9 +59,7 @@ def test_another_language_keeps_what_fills_the_template_and_another_template_doe
 def test_a_preview_shows_what_is_sent_and_marks_what_is_missing() -> None:
     given = {"body.1": "{{order}}", "body.2": "dear\n{{name}}"}
     message = filled(EMPTY, blanks_of(EMPTY, COMPONENTS, "POSITIONAL"), given)
-    bubble = bubble_of(message, COMPONENTS, {"name": "Dana", "order": " "})
-    assert bubble.header == (Part("document", is_missing=True),)
-    assert bubble.body == (
-        Part("Hi "), Part("dear Dana"), Part(", "), Part("order", is_missing=True), Part(" is here."),
-    )  # fmt: skip
-    assert [button.text for button in bubble.buttons] == ["Yes", "Track", "Call"]
+    shown = shown_to(message, COMPONENTS, {"name": "Dana", "order": " "})
+    assert (shown.media, shown.media_name) == ("document", "")
+    assert shown.body == "Hi dear Dana, {{order}} is here."
+    assert [button.text for button in shown.buttons] == ["Yes", "Track", "Call"]

@@ -5,24 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.errors import BadInput, NotNow
+from server.domain.media_findings import LinkAnswer, LinkLook, LinkRefused, LinkSilent, of_link
 from server.domain.outcomes import Refused
+from server.domain.people_findings import Lack, of_list, of_people, of_values
 from server.domain.preflight import (
     Code,
     Finding,
-    Lack,
     Level,
-    LinkAnswer,
-    LinkLook,
-    LinkRefused,
-    LinkSilent,
     NumberState,
-    of_link,
-    of_list,
     of_number,
-    of_people,
     of_refusal,
     of_template,
-    of_values,
     refuse_errors,
     report,
 )

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.template_parts import Variable, examples_of, fill, shown, variables, variables_of
+from server.domain.template_parts import Variable, examples_of, fill, shown, shown_to, variables, variables_of
 
 NAMED: list[dict[str, Any]] = [
     {
@@ -61,3 +61,23 @@ def test_what_has_no_value_stays_as_it_was_written(written: str, values: dict[st
 def test_whatever_whatsapp_sends_can_be_shown(components: list[dict[str, Any]]) -> None:
     shown(components, examples_of(components))
     variables(components)
+
+
+def test_a_person_gets_their_own_values_and_what_they_lack_stays_a_placeholder() -> None:
+    components: list[dict[str, Any]] = [
+        {"type": "HEADER", "format": "DOCUMENT"},
+        {"type": "BODY", "text": "Hi {{1}}, your order {{2}}."},
+    ]
+    template = {
+        "variables": {"1": "{{first_name}}", "2": "no. {{order}} of {{city}}"},
+        "header": {"document": {"link": "https://x.example/a.pdf", "filename": "{{order}}.pdf"}},
+    }
+    message = shown_to({"template": template}, components, {"first_name": "Dana\n", "order": "7"})
+    assert (message.media, message.media_name) == ("document", "7.pdf")
+    assert message.body == "Hi Dana , your order no. 7 of {{city}}."
+
+
+def test_a_free_text_keeps_its_lines() -> None:
+    message = shown_to({"text": {"body": "Hi {{first_name}},\nsee you in {{city}}"}}, [], {"first_name": "Dana"})
+    assert message.body == "Hi Dana,\nsee you in {{city}}"
+    assert shown_to({}, [], {}).is_empty

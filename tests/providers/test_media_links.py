@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.domain.preflight import LinkAnswer, LinkRefused, LinkSilent
+from server.domain.media_findings import LinkAnswer, LinkRefused, LinkSilent
 from server.providers import media_links
 from server.providers.media_links import ask
 from server.providers.public_hosts import is_public

@@ -53,6 +53,17 @@ async def says(world: World, *said: str, sender: str = PHONE[1:]) -> None:
         await world.wrote(a_text(words, sender=sender, message_id=f"wamid.in.{seconds}", timestamp=at))
 
 
+async def test_what_was_written_back_long_ago_is_forgotten(world: World, engine: AsyncEngine) -> None:
+    await says(world, "stop", "start", "stop")
+    older = text("UPDATE wish_replies SET created_at = now() - interval '91 days', status = :status WHERE id = :id")
+    async with engine.begin() as connection:
+        first, second, _ = await connection.scalars(text("SELECT id FROM wish_replies ORDER BY id"))
+        await connection.execute(older, {"id": first, "status": "sent"})
+        await connection.execute(older, {"id": second, "status": "waiting"})
+        await wish_replies.forget(connection)
+        assert len((await connection.scalars(text("SELECT id FROM wish_replies"))).all()) == 2
+
+
 async def replies(engine: AsyncEngine) -> list[tuple[str, str]]:
     async with engine.connect() as connection:
         rows = await connection.execute(text("SELECT wish, status FROM wish_replies ORDER BY id"))

@@ -95,7 +95,7 @@
       const drop = event.target instanceof Element ? event.target.closest(".drop") : null;
       if (!drop) return;
       event.preventDefault();
-      drop.classList.toggle("over", kind === "dragover");
+      drop.toggleAttribute("data-over", kind === "dragover");
       if (kind !== "drop" || !event.dataTransfer.files.length) return;
       const input = drop.querySelector("input");
       input.files = event.dataTransfer.files;

@@ -17,6 +17,7 @@ from tests.support.web import serve
 
 URL = "https://hooks.example.com/clarion"
 PAGES = "/settings/webhooks"
+_AUDIT = text("SELECT act, subject, detail FROM audit_entries WHERE act LIKE 'webhook%' ORDER BY id")
 NEW = {"url": URL, "description": "the shop", "events": "recipient.failed"}
 
 
@@ -44,6 +45,15 @@ async def test_a_webhook_is_made_changed_switched_and_removed(acme: Acme, visito
     assert (events, disabled_at) == (["contact.opted_out"], None)
     assert visitor.post(f"{one}/remove").location == f"{PAGES}?removed=true"
     assert visitor.get(one).status == 404
+    written = [(act, subject, detail) for act, subject, detail in await acme.rows(_AUDIT)]
+    assert written == [
+        ("webhook_added", URL, ""),
+        ("webhook_secret_changed", URL, ""),
+        ("webhook_changed", URL, "description, events, url"),
+        ("webhook_changed", URL, "enabled"),
+        ("webhook_changed", URL, "enabled"),
+        ("webhook_removed", URL, ""),
+    ]
 
 
 @pytest.mark.parametrize(
