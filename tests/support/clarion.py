@@ -50,8 +50,8 @@ class Clarion:
     def __exit__(self, *error: object) -> None:
         self._servers.__exit__(*error)
 
-    def run(self, *arguments: str, stdin: str | bytes = "", **settings: str) -> Completed:
-        """Run a command to its end."""
+    def run(self, *arguments: str, stdin: str | bytes = "", seconds: float = 120, **settings: str) -> Completed:
+        """Run a command to its end. seconds: how long it may take at most."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
             [CLARION, *arguments],
@@ -59,7 +59,7 @@ class Clarion:
             cwd=self.folder,
             input=given,
             capture_output=True,
-            timeout=120,
+            timeout=seconds,
             check=False,
         )
         return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
