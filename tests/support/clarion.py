@@ -31,9 +31,10 @@ class Completed:
 
 
 class Clarion:
-    """A data folder and the commands run in it."""
+    """A data folder and the commands run in it. patience_seconds: how long one of them may take."""
 
     command = str(CLARION)
+    patience_seconds = 120.0
 
     def __init__(self, folder: Path, simulator: Simulator | None = None, **settings: str) -> None:
         self.folder = folder
@@ -50,8 +51,8 @@ class Clarion:
     def __exit__(self, *error: object) -> None:
         self._servers.__exit__(*error)
 
-    def run(self, *arguments: str, stdin: str | bytes = "", seconds: float = 120, **settings: str) -> Completed:
-        """Run a command to its end. seconds: how long it may take at most."""
+    def run(self, *arguments: str, stdin: str | bytes = "", **settings: str) -> Completed:
+        """Run a command to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
             [CLARION, *arguments],
@@ -59,7 +60,7 @@ class Clarion:
             cwd=self.folder,
             input=given,
             capture_output=True,
-            timeout=seconds,
+            timeout=self.patience_seconds,
             check=False,
         )
         return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
