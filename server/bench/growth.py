@@ -2,13 +2,14 @@
 
 What happens while a broadcast is sent, watched, taken over or stopped must not grow with it: a claim and its record, a
 look at the broadcast over HTTP while it runs, a page of its people, a take-over. What concerns everybody may: making
-them, the pre-flight, a cancel by the number of those who are left.
+them, the pre-flight, a cancel by the number of those who are left, and a page of people that are not to be found.
 
 Each audience stays in the table for the next. `needed_bytes` says how much disk all of it takes at most; it is looked
 for before anything begins, and all of it is deleted at the end.
 """
 
 import asyncio
+import itertools
 import shutil
 import statistics
 import tempfile
@@ -39,7 +40,7 @@ MOST: Final = 10_000_000
 BATCH: Final = 100
 BATCHES: Final = 20
 PAGE: Final = 100
-PAGES: Final = 20
+PAGES: Final = 5
 SENT_PER_SECOND: Final = 80  # what WhatsApp gives a number
 READS_PER_SECOND: Final = 100
 SECONDS: Final = 10.0
@@ -53,6 +54,7 @@ class Grown:
     """What it costs with one broadcast to so many people. Milliseconds, but for `made_seconds` and the cancel.
 
     batch: claim and record of a hundred, the middle of twenty. read, read_p99: `GET /broadcasts/{id}` while it runs.
+    page, page_of_none: a hundred people from the middle; those who failed, of whom there are none.
     """
 
     people: int
@@ -62,6 +64,7 @@ class Grown:
     read_ms: float
     read_p99_ms: float
     page_ms: float
+    page_of_none_ms: float
     take_over_ms: float
     preflight_ms: float
     cancel_us_each: float
@@ -69,8 +72,8 @@ class Grown:
 
 def audiences(most: int) -> list[int]:
     """Powers of ten from ten thousand up to `most`, and `most` itself."""
-    powers = [10**exponent for exponent in range(4, 12) if 10**exponent < most]
-    return [*powers, most]
+    powers = (LEAST * 10**exponent for exponent in itertools.count())
+    return [*itertools.takewhile(lambda people: people < most, powers), most]
 
 
 def needed_bytes(most: int) -> int:
@@ -93,7 +96,8 @@ def run(*, most: int, seconds: float = SECONDS) -> Iterator[Grown]:
             audience = make(shop, people, rate=SENT_PER_SECOND)
             url = f"{address}/api/whatsapp/broadcasts/{audience.broadcast_id}"
             preflight_ms = asyncio.run(_preflight(shop, audience))
-            page_ms = asyncio.run(_page(shop, audience))
+            page_ms = asyncio.run(_page(shop, audience, None, audience.cursor - PAGE // 2))
+            page_of_none_ms = asyncio.run(_page(shop, audience, "failed", 0))
             waits, take_over_ms = _watched_and_killed(shop, audience, sink, url, key, seconds)
             batch_ms = asyncio.run(_batch(shop, audience))
             yield Grown(
@@ -104,6 +108,7 @@ def run(*, most: int, seconds: float = SECONDS) -> Iterator[Grown]:
                 read_ms=waits.half,
                 read_p99_ms=waits.p99,
                 page_ms=page_ms,
+                page_of_none_ms=page_of_none_ms,
                 take_over_ms=take_over_ms,
                 preflight_ms=preflight_ms,
                 cancel_us_each=asyncio.run(_cancel(shop, audience)),
@@ -140,12 +145,9 @@ async def _preflight(shop: Workshop, audience: Audience) -> float:
     return await _timed(shop, inspect)
 
 
-async def _page(shop: Workshop, audience: Audience) -> float:
+async def _page(shop: Workshop, audience: Audience, status: str | None, after_id: int) -> float:
     async def look(connection: AsyncConnection) -> None:
-        found = await recipients.page(
-            connection, audience.broadcast_id, status=None, after_id=audience.cursor - PAGE // 2, limit=PAGE
-        )
-        assert len(found) == PAGE
+        await recipients.page(connection, audience.broadcast_id, status=status, after_id=after_id, limit=PAGE)
 
     return await _timed(shop, look, rounds=PAGES)
 

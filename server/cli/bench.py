@@ -24,6 +24,7 @@ _GROWTH: Final = (
     ("GET", 6),
     ("its p99", 8),
     ("page of 100", 12),
+    ("page of none", 12),
     ("take-over", 10),
     ("pre-flight", 11),
     ("cancel µs each", 15),
@@ -36,7 +37,7 @@ def bench(
     ] = False,
     most: Annotated[
         int | None,
-        typer.Option(min=1_000, max=100_000_000, help="The largest audience of --growth; ten million by default."),
+        typer.Option(min=10_000, max=100_000_000, help="The largest audience of --growth; ten million by default."),
     ] = None,
     small: Annotated[bool, typer.Option("--small", help="Once, small: does each benchmark still run?")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, once all is measured.")] = False,

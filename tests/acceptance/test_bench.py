@@ -25,7 +25,13 @@ BENCHMARKS = [
     "webhooks, single",
     "read a broadcast",
 ]
+pytestmark = pytest.mark.timeout(600)
 NOT_BESIDE_A_CEILING = {"start of the servers", "start to first page", "memory of a run"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _patient(clarion: Clarion) -> None:
+    clarion.patience_seconds = 500  # half a minute on a quiet machine
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +74,7 @@ def test_more_than_the_disk_holds_is_not_begun(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("most", "expected"),
-    [(2_000, [2_000]), (10_000, [10_000]), (12_000, [10_000, 12_000]), (10**6, [10**4, 10**5, 10**6])],
+    [(10_000, [10_000]), (12_000, [10_000, 12_000]), (10**6, [10**4, 10**5, 10**6])],
 )
 def test_audiences_grow_tenfold_up_to_the_largest(most: int, expected: list[int]) -> None:
     assert audiences(most) == expected

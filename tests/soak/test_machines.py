@@ -16,7 +16,7 @@ from tests.faults.machines import Experiment, Machines
 from tests.support.simulator import Simulator
 
 PEOPLE = int(os.environ.get("SOAK_PEOPLE", "50000"))
-ACTS = int(os.environ.get("SOAK_ACTS", "200"))
+ACTS = int(os.environ.get("SOAK_ACTS", "60"))
 BUSINESSES = 4
 MACHINES = 4
 RATE = 40  # of one business
@@ -35,6 +35,7 @@ def test_machines_come_and_go_by_chance(tmp_path: Path) -> None:
                 if goes_on.until_share((number + 1) / (ACTS + 1)):
                     done[goes_on.act(dice, MACHINES)] += 1
             statuses = goes_on.judge()
+            assert done.total() >= ACTS // 4, "it was over before much had happened"
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, done {dict(done)}: {error}\n{machines.logs()}") from error
     said = {"seed": seed, "people": goes_on.several.people, "done": done, "ended": statuses}

@@ -31,9 +31,10 @@ class Completed:
 
 
 class Clarion:
-    """A data folder and the commands run in it."""
+    """A data folder and the commands run in it. patience_seconds: how long one of them may take."""
 
     command = str(CLARION)
+    patience_seconds = 120.0
 
     def __init__(self, folder: Path, simulator: Simulator | None = None, **settings: str) -> None:
         self.folder = folder
@@ -59,7 +60,7 @@ class Clarion:
             cwd=self.folder,
             input=given,
             capture_output=True,
-            timeout=120,
+            timeout=self.patience_seconds,
             check=False,
         )
         return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
