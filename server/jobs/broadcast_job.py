@@ -8,10 +8,7 @@ Load the row, take the gate, take the lease, run the worker, record how it ended
 """
 
 import asyncio
-import contextlib
-import os
-import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import assert_never
 
 import psycopg
@@ -26,6 +23,7 @@ from server.domain.limits import allowed_rate
 from server.domain.sentences import said
 from server.domain.states import STARTABLE, Actor, BroadcastStatus, Move, PauseReason, ending_of
 from server.jobs.resources import Resources, open_resources, run
+from server.jobs.run_bounds import bounded
 from server.logs import Event, get_logger
 from server.migrations.cursor_column import ensure_cursor_column
 from server.models import WhatsAppBroadcast
@@ -41,7 +39,6 @@ from server.services.run_control import Cause, RunControl, Stop
 from server.services.runs import LIMIT_REACHED, Assignment, Ending, EndingKind, Limits
 
 PROGRESS_EVERY_SECONDS = 10.0
-PARENT_CHECK_SECONDS = 1.0
 INTERNAL_ERROR = said(
     "Clarion met an error of its own, which is in the log. Nothing more was sent. Resume to try again."
 )
@@ -175,7 +172,7 @@ async def _run_worker(resources: Resources, broadcast: WhatsAppBroadcast, lease:
         database_url=resources.addresses.database_url,
         on_progress=_progress_of(broadcast),
     )
-    async with _bounded(control, resources.settings.max_runtime_seconds):
+    async with bounded(control, resources.settings.max_runtime_seconds):
         return await worker.run()
 
 
@@ -237,29 +234,6 @@ def _progress_of(broadcast: WhatsAppBroadcast) -> Callable[[int, float], None]:
             )
 
     return progress
-
-
-@contextlib.asynccontextmanager
-async def _bounded(control: RunControl, max_runtime_seconds: float) -> AsyncIterator[None]:
-    """End the run well before RQ would kill it, and when the process or the worker above it is asked to go."""
-    loop = asyncio.get_running_loop()
-    alarm = loop.call_later(max_runtime_seconds, control.request, Stop(Cause.OUT_OF_TIME))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, control.request, Stop(Cause.SHUT_DOWN))
-    parent = asyncio.create_task(_watch_parent(control))
-    try:
-        yield
-    finally:
-        parent.cancel()
-        alarm.cancel()
-
-
-async def _watch_parent(control: RunControl) -> None:
-    """A worker that was killed leaves its job behind as an orphan: the job then ends as if it had been asked to."""
-    parent = os.getppid()
-    while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells a process that its parent died
-        await asyncio.sleep(PARENT_CHECK_SECONDS)
-    control.request(Stop(Cause.SHUT_DOWN))
 
 
 # --- how it ended
