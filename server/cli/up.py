@@ -125,12 +125,12 @@ def _start_simulator(supervisor: Supervisor, address: str) -> None:
 
 
 def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int, address: str) -> None:
-    """Web, workers and steward."""
+    """Web, workers and steward. The page first: all at once they would keep it waiting for the processors."""
     supervisor.add("web", "web", "--port", str(web_port))
+    _until_answers(supervisor, f"{address}/healthz", "web")
     for number in range(1, configuration.workers + 1):
         supervisor.add(f"worker-{number}", "worker")
     supervisor.add("steward", "steward")
-    _until_answers(supervisor, f"{address}/healthz", "web")
     say(f"The dashboard is at {address} (API documentation: {address}/docs).")
 
 
