@@ -30,7 +30,9 @@ _FOLDER: Final = Path(__file__).parent / "translations"
 # How a catalogue marks what the engine says, and not a page.
 OF_THE_ENGINE: Final = "Said by the engine."
 _MOST_KEPT: Final = 4_096
-_LONGEST: Final = 10_000
+_LONGEST: Final = 2_000
+# No sentence of ours stands deeper within others; what others write may look as if it did.
+_DEEPEST: Final = 3
 _COUNT: Final = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 
 
@@ -63,49 +65,55 @@ class Speech:
 
     def _told(self, text: str) -> str:
         """What the engine says, or has kept, in English. What is not its own in it, such as WhatsApp's words, stays."""
-        if self.code == DEFAULT or len(text) > _LONGEST:
+        if not text or self.code == DEFAULT or len(text) > _LONGEST:
             return text
         told = retold(text, self._sentence)
         return self.gettext(text) if told == text else told
 
-    def _sentence(self, text: str) -> str | None:
-        return self._phrase(text) or self._whole(text)
+    def _sentence(self, text: str, depth: int = 0) -> str | None:
+        """depth: within how many other sentences it stands as a value."""
+        if depth > _DEEPEST:
+            return None
+        return self._phrase(text, depth) or self._whole(text, depth)
 
-    def _phrase(self, text: str) -> str | None:
+    def _phrase(self, text: str, depth: int) -> str | None:
         if text in self._known:
             return self.gettext(text)
         made = self._patterns.find(text)
-        return made and self._made(made)
+        return made and self._made(made, depth)
 
-    def _whole(self, text: str) -> str | None:
+    def _whole(self, text: str, depth: int) -> str | None:
         """A sentence that was made of a phrase."""
         phrase = in_the_middle(text)
         # What begins with a value would take the beginning of any sentence for it.
         made = self._patterns.find(phrase) if phrase is not None else None
         if phrase is None or (made is not None and made.one.startswith("%(")):
             return None
-        told = self._phrase(phrase)
+        told = self._phrase(phrase, depth)
         return f"{told[:1].upper()}{told[1:]}." if told else None
 
-    def _made(self, made: Made) -> str:
-        values = {name: self._value(value) for name, value in made.values.items()}
+    def _made(self, made: Made, depth: int) -> str:
+        values = {name: self._value(value, depth + 1) for name, value in made.values.items()}
         if made.many is None:
             return self.gettext(made.one, **values)
         return self.ngettext(made.one, made.many, made.n, **values)
 
-    def _value(self, value: Value) -> str:
+    def _value(self, value: Value, depth: int) -> str:
         text, is_quoted = value
         if not is_quoted and _COUNT.fullmatch(text):
             return number_in(self.locale, int(text.replace(",", ""))) if "," in text else text
-        told = text if is_quoted else self._enumeration(text) or retold(text, self._sentence)
+        told = text if is_quoted else self._enumeration(text, depth) or retold(text, self._at(depth))
         # Another script within a line of this one does not turn what is around it.
         is_apart = self.direction == "rtl" and told == text and any(map(str.isalpha, text))
         return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if is_apart else told
 
-    def _enumeration(self, text: str) -> str | None:
+    def _enumeration(self, text: str, depth: int) -> str | None:
         last = next((last for last in (" and ", " or ") if last in text), ", ")
-        told = told_each(text, self._sentence) or told_each(text, self._sentence, last)
+        told = told_each(text, self._at(depth)) or told_each(text, self._at(depth), last)
         return format_list(told, style="or" if last == " or " else "standard", locale=self.locale) if told else None
+
+    def _at(self, depth: int) -> Callable[[str], str | None]:
+        return lambda text: self._sentence(text, depth)
 
     @property
     def callables(self) -> dict[str, Callable[..., str]]:

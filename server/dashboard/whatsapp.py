@@ -61,6 +61,11 @@ def formatted(text: str) -> Markup:
     return Markup("".join(done))  # noqa: S704 - escaped piece by piece above
 
 
+def with_places(text: str) -> Markup:
+    """An address or the name of a file, in which nothing but a placeholder without a value is marked."""
+    return Markup(_with_places(str(escape(text))))  # noqa: S704 - escaped
+
+
 def _inline(piece: str) -> str:
     safe = _LINK.sub(lambda found: f'<span class="wa-link">{found[0]}</span>', str(escape(piece)))
     for pattern, element in _MARKS:

@@ -54,13 +54,20 @@ def of_cost(cost: Cost) -> Iterator[Finding]:
 
 def _line(item: CountryCost, category: str) -> str:
     charged = item.people_count - item.free_count
-    return said(
-        "%(country)s %(category)s %(count)s x %(price)s",
-        country=item.country or _NO_COUNTRY,
-        category=category,
-        count=f"{charged:,}",
-        price=written(item.price),
-    )
+    values = {
+        "country": item.country or _NO_COUNTRY,
+        "count": f"{charged:,}",
+        "price": written(item.price),
+    }
+    match category:
+        case "marketing":
+            return said("%(country)s marketing %(count)s x %(price)s", **values)
+        case "utility":
+            return said("%(country)s utility %(count)s x %(price)s", **values)
+        case "authentication":
+            return said("%(country)s authentication %(count)s x %(price)s", **values)
+        case _:
+            return f"{values['country']} {category} {values['count']} x {values['price']}"
 
 
 def _free(by_country: Sequence[CountryCost]) -> str:

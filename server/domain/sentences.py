@@ -53,6 +53,8 @@ class _Pattern(NamedTuple):
     many: str | None
 
 
+# Patterns look at any text, also of others: no sentence is longer, and none may keep a page waiting.
+_LONGEST: Final = 400
 _NAME: Final = re.compile(r"%\((\w+)\)s")
 _QUOTED: Final = re.compile(r'"%\((\w+)\)s"')
 
@@ -72,6 +74,8 @@ class Patterns:
 
     def find(self, sentence: str) -> Made | None:
         """What a sentence is made of; None where it is of none of these patterns."""
+        if len(sentence) > _LONGEST:
+            return None
         for pattern in self._patterns:
             if pattern.literal in sentence and (match := pattern.expression.fullmatch(sentence)):
                 groups = match.groupdict()
@@ -89,7 +93,7 @@ def _compiled(form: str, one: str, many: str | None) -> _Pattern:
     seen: set[str] = set()
     expression = re.escape(literals[0])
     for name, literal in zip(names, literals[1:], strict=True):
-        value = r"[\d,]+" if name == "n" and many is not None else ".+?"
+        value = r"\d[\d,]{0,19}" if name == "n" and many is not None else ".+?"
         expression += (f"(?P={name})" if name in seen else f"(?P<{name}>{value})") + re.escape(literal)
         seen.add(name)
     quoted = frozenset(_QUOTED.findall(form))
@@ -97,8 +101,8 @@ def _compiled(form: str, one: str, many: str | None) -> _Pattern:
     return _Pattern(max(literals, key=len), length, re.compile(expression, re.DOTALL), quoted, one, many)
 
 
-# More than a few sentences stand nowhere; what comes behind them stays as it is.
-_MOST_PARTS: Final = 24
+# So many parts may stand together in one pattern.
+_MOST_PARTS: Final = 6
 _END_OF_PART: Final = frozenset(".!?)")
 
 

@@ -94,3 +94,4 @@ def test_why_somebody_failed_is_said_in_the_readers_language() -> None:
     said = speech("he").told(explain(refused))
     assert said == "האדם הזה הפסיק הודעות שיווק מהעסק. (User has stopped (marketing))"
     assert speech("he").told("Something of its own") == "Something of its own"
+    assert speech("he").told("") == ""
