@@ -97,6 +97,12 @@ class ChannelDirectory:
         known = self._channels.get(channel_id)
         return [other for other in channels if known is not None and other.app_secret == known.app_secret]
 
+    async def read_again(self) -> None:
+        """Read the numbers as they stand from now on: one was added since. Raises `DatabaseAway`."""
+        if self._reading is not None and not self._reading.done():
+            await asyncio.wait({self._reading}, timeout=READ_SECONDS)  # it may have begun before
+        await self._within(float("-inf"))
+
     async def _within(self, seconds: float) -> Collection[Known]:
         """The numbers as they stood at most so many seconds ago. Raises `DatabaseAway` where the database hangs."""
         if self._clock() - self._read_at > seconds:

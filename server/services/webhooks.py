@@ -20,7 +20,16 @@ from server.domain.sentences import said
 from server.domain.states import LIVE, Actor, BroadcastStatus, Move
 from server.domain.wishes import Wish
 from server.logs import Event, get_logger
-from server.providers.webhooks import AccountNews, Item, Oddity, PersonWrote, PreferenceChanged, StatusUpdate, read
+from server.providers.webhooks import (
+    AccountNews,
+    Item,
+    Oddity,
+    Origin,
+    PersonWrote,
+    PreferenceChanged,
+    StatusUpdate,
+    read,
+)
 from server.services import account_updates, broadcasts, consents, replies, retries, statuses, wish_replies
 from server.services.account_updates import Told
 from server.services.broadcasts import Why
@@ -76,6 +85,13 @@ _ENDING = text("SELECT status, failed_count FROM whatsapp_broadcasts WHERE id = 
 
 
 _WISHES: Final = {"stop": Wish.STOP, "resume": Wish.START}
+
+_ARE_OURS = text("""
+    /* webhooks.are_ours
+       Why:  a number that was added a moment ago sends at once, and the directory is seconds old.
+       Cost: the table of numbers, which is small; only where a body names a number that is not known. */
+    SELECT EXISTS (SELECT FROM channels WHERE phone_number_id = ANY(:numbers) OR waba_id = ANY(:accounts))
+""")
 
 
 class Body(NamedTuple):
@@ -148,7 +164,7 @@ class WebhookDesk:
     async def _apply(self, connection: AsyncConnection, bodies: Sequence[Body]) -> None:
         if not bodies:
             return
-        news = await self._read(bodies)
+        news = await self._read(connection, bodies)
         places = await statuses.place(connection, news.heard)
         told = {news.heard[position].update.message_id: place for position, place in places.items()}
         answered = [await replies.link(connection, written, told) for written in news.written]
@@ -188,13 +204,25 @@ class WebhookDesk:
         await connection.execute(_CAME, {"ids": sorted(came), "at": at})
         await connection.execute(_DONE, {"ids": [body.id for body in bodies]})
 
-    async def _read(self, bodies: Sequence[Body]) -> _News:
+    async def _read(self, connection: AsyncConnection, bodies: Sequence[Body]) -> _News:
+        items = [(body, item) for body in bodies for item in read(body.body)]
+        peers = await self._peers(bodies)
+        strangers = [
+            item.origin
+            for body, item in items
+            if not isinstance(item, Oddity) and _named(item.origin, peers[body.channel_id]) is None
+        ]
+        if strangers and await _is_any_ours(connection, strangers):
+            await self._directory.read_again()
+            peers = await self._peers(bodies)
         news = _News()
-        for body in bodies:
-            peers = await self._directory.peers(body.channel_id)
-            for item in read(body.body):
-                _sort_in(news, body, item, peers)
+        for body, item in items:
+            _sort_in(news, body, item, peers[body.channel_id])
         return news
+
+    async def _peers(self, bodies: Sequence[Body]) -> dict[int, list[Known]]:
+        """By the number that proved a body, those for which its signature speaks."""
+        return {body.channel_id: await self._directory.peers(body.channel_id) for body in bodies}
 
 
 def _is_away(error: Exception) -> bool:
@@ -210,7 +238,7 @@ def _sort_in(news: _News, body: Body, item: Item, peers: Sequence[Known]) -> Non
     if isinstance(item, Oddity):
         news.odd.append((body, item))
         return
-    known = _named(item, peers)
+    known = _named(item.origin, peers)
     if known is None:
         news.odd.append((body, Oddity("it names a number that its signature does not speak for", item.raw.encode())))
         return
@@ -227,10 +255,19 @@ def _sort_in(news: _News, body: Body, item: Item, peers: Sequence[Known]) -> Non
             news.account.append(Told(known.channel_id, known.business_id, body.received_at, item))
 
 
-def _named(item: Item, peers: Sequence[Known]) -> Known | None:
-    if isinstance(item, Oddity):
-        return None
-    origin = item.origin
+async def _is_any_ours(connection: AsyncConnection, origins: Sequence[Origin]) -> bool:
+    numbers = {origin.phone_number_id for origin in origins if origin.phone_number_id is not None}
+    accounts = {origin.waba_id for origin in origins if origin.phone_number_id is None}
+    values = {"numbers": _that_can_be(numbers), "accounts": _that_can_be(accounts)}
+    return bool(await connection.scalar(_ARE_OURS, values))
+
+
+def _that_can_be(ids: Iterable[str]) -> list[str]:
+    """Without what no id of ours looks like, and no database takes."""
+    return sorted(one for one in ids if one.isascii() and one.isprintable())
+
+
+def _named(origin: Origin, peers: Sequence[Known]) -> Known | None:
     if origin.phone_number_id is not None:
         return next((known for known in peers if known.phone_number_id == origin.phone_number_id), None)
     return next((known for known in peers if known.waba_id == origin.waba_id), None)

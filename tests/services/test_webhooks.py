@@ -73,6 +73,20 @@ async def test_nobodys_webhook_changes_the_rows_of_somebody_else(world: World) -
     assert world.books() == {"sent": 3}
 
 
+async def test_a_number_that_was_added_a_moment_ago_is_known(world: World) -> None:
+    """Numbers of one app share its secret: the first proves bodies that speak of the one that nobody has read yet."""
+    await world.statuses(a_status("wamid.0", "delivered", callback=world.callback(0)))  # the directory is read
+    newcomer = await a_business(world.engine, "Newcomer")
+    broadcast = await a_broadcast(world.engine, recipients=1, tenant=newcomer)
+    await world.ask_to("UPDATE whatsapp_broadcast_recipients SET status = 'sent' WHERE message_id IS NULL")
+    await world.ask_to("UPDATE whatsapp_broadcasts SET sent_count = 1, processed_count = 1 WHERE sent_count = 0")
+    recipient_id = await world.ask("SELECT id FROM whatsapp_broadcast_recipients WHERE message_id IS NULL")
+    status = a_status("wamid.new", "read", callback=f"b{broadcast.id}:r{recipient_id}")
+    await world.hear(a_body(f"{PHONE_NUMBER_ID}{newcomer.business_id}", statuses=[status]))
+    assert assert_counters_equal_rows(world.database_url, broadcast.id).statuses == {"read": 1}
+    assert await world.ask("SELECT count(*) FROM webhook_oddities") == 0
+
+
 async def test_a_status_that_was_quicker_than_our_record_settles_it(
     world: World, engine: AsyncEngine, database_url: str
 ) -> None:
