@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from server.cli.crew import END_SECONDS, start_part
 from server.cli.output import say
 from server.cli.parts import end
@@ -66,6 +68,12 @@ class Supervisor:
         for part in self.parts:
             part.keep_alive(now)
 
+    def listens(self, name: str, port: int) -> bool:
+        """Whether that very part listens on a port. Another Clarion may have taken it a moment before."""
+        return any(
+            part.process is not None and _listens(part.process.pid, port) for part in self.parts if part.name == name
+        )
+
     def end(self) -> None:
         """Ask all to end at once, wait for each; the one that was started first ends last."""
         running = [part.process for part in self.parts if part.process is not None]
@@ -74,6 +82,14 @@ class Supervisor:
                 process.terminate()
         for process in reversed(running):
             end(process, END_SECONDS)
+
+
+def _listens(pid: int, port: int) -> bool:
+    try:
+        connections = psutil.Process(pid).net_connections("inet")
+    except psutil.NoSuchProcess:
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 @contextmanager

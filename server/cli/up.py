@@ -21,7 +21,7 @@ from server.config import Settings, export, settings
 from server.domain.errors import ClarionError, Unreachable
 
 LOOK_EVERY_SECONDS: Final = 0.25
-START_SECONDS: Final = 20.0
+START_SECONDS: Final = 60.0  # a busy machine takes its time; what failed says so at once
 SIMULATOR_PORT: Final = 8025
 # The parts of an `up` that was killed notice it within a moment, and give their ports back.
 PORT_WAIT_SECONDS: Final = 1.5
@@ -119,7 +119,7 @@ def _start_simulator(supervisor: Supervisor, address: str) -> None:
         *("--app-secret", app_secret(supervisor.configuration.data_dir)),
     )
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
-    _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator")
+    _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator", port)
     say(f"WhatsApp is played by the simulator at http://127.0.0.1:{port}.")
     say(f"Who got how many, by its own books: curl http://127.0.0.1:{port}/_sim/ledger/summary")
 
@@ -127,7 +127,7 @@ def _start_simulator(supervisor: Supervisor, address: str) -> None:
 def _start_parts(supervisor: Supervisor, configuration: Settings, web_port: int, address: str) -> None:
     """Web, workers and steward. The page first: all at once they would keep it waiting for the processors."""
     supervisor.add("web", "web", "--port", str(web_port))
-    _until_answers(supervisor, f"{address}/healthz", "web")
+    _until_answers(supervisor, f"{address}/healthz", "web", web_port)
     for number in range(1, configuration.workers + 1):
         supervisor.add(f"worker-{number}", "worker")
     supervisor.add("steward", "steward")
@@ -141,12 +141,12 @@ def _address(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _until_answers(supervisor: Supervisor, url: str, name: str) -> None:
-    """Wait until a part answers over HTTP, whatever it answers."""
+def _until_answers(supervisor: Supervisor, url: str, name: str, port: int) -> None:
+    """Wait until a part answers over HTTP, whatever it answers; somebody else's at its port is not that part."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         supervisor.look()
-        if _answers(url):
+        if supervisor.listens(name, port) and _answers(url):
             return
         time.sleep(0.05)
     log = supervisor.configuration.data_dir / "logs" / f"{name}.log"
