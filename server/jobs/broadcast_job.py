@@ -12,7 +12,7 @@ import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from typing import assert_never
+from typing import Any, assert_never
 
 import psycopg
 from sqlalchemy import select
@@ -292,9 +292,7 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
         case Cause.HELD:
             broadcast = await _reload(resources, broadcast)
             resume_at = await goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
-            await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at))
-            if stop.hours is not None:
-                await look_again(resources.engine, broadcast.id, *stop.hours)
+            await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at), stop.hours)
         case Cause.FAILED:
             await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))
         case Cause.OUT_OF_TIME | Cause.SHUT_DOWN:
@@ -351,9 +349,11 @@ async def _leave_paused(resources: Resources, broadcast: WhatsAppBroadcast, leas
     )
 
 
-async def _hold(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why) -> None:
-    """WhatsApp or a limit stands in the way: pause, and say why and until when."""
-    if await _end(resources, broadcast, lease, Move.HOLD, why):
+async def _hold(
+    resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why, hours: tuple[Any, Any] | None = None
+) -> None:
+    """WhatsApp or a limit stands in the way: pause, and say why and until when. hours: where they do, as they were."""
+    if await _end(resources, broadcast, lease, Move.HOLD, why, hours):
         _log.warning(
             Event.BROADCAST_PAUSED,
             business_id=broadcast.business_id,
@@ -374,10 +374,19 @@ async def _yield(resources: Resources, broadcast: WhatsAppBroadcast, lease: Leas
         )
 
 
-async def _end(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, move: Move, why: Why) -> bool:
+async def _end(
+    resources: Resources,
+    broadcast: WhatsAppBroadcast,
+    lease: Lease,
+    move: Move,
+    why: Why,
+    hours: tuple[Any, Any] | None = None,
+) -> bool:
     """Make the last move of a run and give the lease back, in one transaction. False: a person was quicker."""
     async with resources.engine.begin() as connection:
         moved = await broadcasts.make(connection, broadcast.id, move, by=Actor.ENGINE, why=why, epoch=lease.epoch)
+        if hours is not None:
+            await look_again(connection, broadcast.id, *hours)
         await leases.release(connection, lease)
     broadcast = await _reload(resources, broadcast)
     if broadcast.cancel_requested and broadcast.status != BroadcastStatus.CANCELLED:

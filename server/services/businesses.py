@@ -67,6 +67,8 @@ async def change(
     values = _cleaned(changes)
     async with engine.begin() as connection:
         before = await show(connection, business_id)
+        if any(name in values and values[name] != before[name] for name in _OF_HOURS):
+            await put_offs.go_on_soon(connection, business_id)
         if values:
             await _write(connection, business_id, values)
         after = await show(connection, business_id)
