@@ -10,8 +10,9 @@ from server.services import messaging_limits
 from server.services.run_control import Stop
 
 _AFTER = text("""
-    /* holds.after   By the clock that the steward goes by. By the one of a process that is behind it a run would be asked
-       for before its time, and stop again, once a round until that clock has come so far. */
+    /* holds.after
+       By the clock that the steward goes by. By the one of a process that is behind it a run would be asked for before
+       its time, and stop again, once a round until that clock has come so far. */
     SELECT clock_timestamp() + :seconds * interval '1 second'
 """)
 

@@ -146,12 +146,8 @@ _GO_ON_SOON = text("""
     /* put_offs.go_on_soon
        Why:  in the transaction that changes the hours. A run finds by itself who waits for other hours than it knows
              (`timed_otherwise`), and so nobody waits for the old ones where everything else is lost. */
-    UPDATE whatsapp_broadcasts b SET resume_at = clock_timestamp()
-      FROM (SELECT id FROM whatsapp_broadcasts
-             WHERE business_id = :business_id AND resume_at > clock_timestamp()
-               AND (status = 'queued' OR status = 'paused' AND pause_reason IN ('quiet_hours', 'local_time'))
-             ORDER BY id FOR UPDATE) AS waiting
-     WHERE b.id = waiting.id
+    UPDATE whatsapp_broadcasts SET resume_at = clock_timestamp()
+     WHERE id = :broadcast_id AND resume_at > clock_timestamp()
 """)
 
 _WAITS: Final = """
@@ -184,7 +180,7 @@ _GO_ON = text(f"""
 {_SET_WAITS}
       FROM {_WAITS.format(id=":broadcast_id")} AS w
      WHERE b.id = :broadcast_id AND b.status IN ('queued', 'running', 'paused')
-""")
+""")  # noqa: S608 - our own text
 
 RECOUNT: Final = f"""
     /* put_offs.recount
@@ -244,12 +240,12 @@ async def put_off(ledger: Ledger, table: Timetable, after_id: int) -> int | None
     return int(last_id) if looked_count == ROWS_AT_ONCE else None
 
 
-async def go_on_soon(connection: AsyncConnection, business_id: int) -> None:
-    """The hours of a business are about to be others: whatever waits for their end is asked for at once.
+async def go_on_soon(connection: AsyncConnection, broadcast_id: int) -> None:
+    """The hours that a broadcast waits for are others: it goes on at once, and its run times anew whoever waits.
 
-    Its run then times anew whoever waits. Before the business is written: broadcasts are locked first.
+    The caller holds the broadcast.
     """
-    await connection.execute(_GO_ON_SOON, {"business_id": business_id})
+    await connection.execute(_GO_ON_SOON, {"broadcast_id": broadcast_id})
 
 
 async def release(engine: Connects, business_id: int) -> None:

@@ -131,8 +131,8 @@ async def test_where_whoever_changes_the_hours_dies_the_next_run_lets_everybody_
     async def die(*_: object) -> None:
         raise ConnectionAbortedError
 
-    with monkeypatch.context() as patched, pytest.raises(ConnectionAbortedError):
-        patched.setattr(put_offs, "release", die)
+    monkeypatch.setattr(put_offs, "release", die)
+    with pytest.raises(ConnectionAbortedError):
         await be_quiet(engine, broadcast.business_id, None)
     assert is_due(database_url, broadcast)
     assert len(await phones_waiting(engine, broadcast)) == 20

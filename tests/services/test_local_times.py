@@ -256,7 +256,7 @@ async def test_an_audience_is_taken_when_it_is_that_time_for_the_first_people_on
 
 
 async def test_another_zone_of_the_business_moves_those_of_whom_no_zone_is_known(
-    engine: AsyncEngine, database_url: str
+    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broadcast = await a_local_broadcast(engine, 4, status="scheduled", local_time=a_time(ZoneInfo("UTC"), hours=1))
     async with engine.begin() as connection:
@@ -264,7 +264,13 @@ async def test_another_zone_of_the_business_moves_those_of_whom_no_zone_is_known
         await connection.execute(text(satellites))
         await local_times.arrange(connection, broadcast.id)
     before = read_books(database_url, broadcast.id).row["starts_at"]
-    await businesses.change(engine, broadcast.business_id, {"time_zone": "Asia/Kathmandu"})
+
+    async def die(*_: object) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(put_offs, "release", die)  # also where whoever changes it does not live any longer
+    with pytest.raises(ConnectionAbortedError):
+        await businesses.change(engine, broadcast.business_id, {"time_zone": "Asia/Kathmandu"})
     after = read_books(database_url, broadcast.id).row["starts_at"]
     assert isinstance(before, datetime)
     assert isinstance(after, datetime)
