@@ -45,7 +45,6 @@ PARENT_CHECK_SECONDS = 1.0
 INTERNAL_ERROR = said(
     "Clarion met an error of its own, which is in the log. Nothing more was sent. Resume to try again."
 )
-
 _log = get_logger(__name__)
 
 
@@ -75,9 +74,6 @@ async def _tell(broadcast_id: int) -> None:
             _log.warning(Event.RUN_LOST, broadcast_id=broadcast.id)  # another runner has the row: write nothing more
         finally:
             _release_bulk_gate_lock(broadcast.business_id)
-
-
-# --- load
 
 
 async def _load(resources: Resources, broadcast_id: int) -> WhatsAppBroadcast | None:
@@ -292,7 +288,8 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
         case Cause.HELD:
             broadcast = await _reload(resources, broadcast)
             resume_at = await goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
-            await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at), stop.hours)
+            why = Why(stop.pause_reason, stop.detail, resume_at)
+            await _hold(resources, broadcast, lease, why, *(stop.hours or ()))
         case Cause.FAILED:
             await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))
         case Cause.OUT_OF_TIME | Cause.SHUT_DOWN:
@@ -349,11 +346,9 @@ async def _leave_paused(resources: Resources, broadcast: WhatsAppBroadcast, leas
     )
 
 
-async def _hold(
-    resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why, hours: tuple[Any, Any] | None = None
-) -> None:
+async def _hold(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why, *hours: Any) -> None:
     """WhatsApp or a limit stands in the way: pause, and say why and until when. hours: where they do, as they were."""
-    if await _end(resources, broadcast, lease, Move.HOLD, why, hours):
+    if await _end(resources, broadcast, lease, Move.HOLD, why, *hours):
         _log.warning(
             Event.BROADCAST_PAUSED,
             business_id=broadcast.business_id,
@@ -375,17 +370,12 @@ async def _yield(resources: Resources, broadcast: WhatsAppBroadcast, lease: Leas
 
 
 async def _end(
-    resources: Resources,
-    broadcast: WhatsAppBroadcast,
-    lease: Lease,
-    move: Move,
-    why: Why,
-    hours: tuple[Any, Any] | None = None,
+    resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, move: Move, why: Why, *hours: Any
 ) -> bool:
     """Make the last move of a run and give the lease back, in one transaction. False: a person was quicker."""
     async with resources.engine.begin() as connection:
         moved = await broadcasts.make(connection, broadcast.id, move, by=Actor.ENGINE, why=why, epoch=lease.epoch)
-        if hours is not None:
+        if hours:
             await look_again(connection, broadcast.id, *hours)
         await leases.release(connection, lease)
     broadcast = await _reload(resources, broadcast)
