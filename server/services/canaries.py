@@ -83,8 +83,8 @@ _SEEN: Final = text(f"""
 
 _FIRST: Final = text(f"""
     /* canaries.first
-       Why:  a run claims whoever is due the longest first. Of those whose hours have ended meanwhile, who are no part of
-             the canary, each would take the place of one who is, and one run after the other would be held.
+       Why:  a run claims whoever is due the longest first. Of those whose hours have ended meanwhile, who are no part
+             of the canary, each would take the place of one who is, and one run after the other would be held.
        Cost: as canaries.people; a write for those of the canary who are due.
        Lock: the broadcast, which the caller holds, then its recipients. */
     UPDATE whatsapp_broadcast_recipients r

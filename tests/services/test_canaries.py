@@ -100,10 +100,15 @@ async def test_who_is_tried_again_comes_before_whoever_was_never_part_of_it(
         "UPDATE whatsapp_broadcasts SET waits_until = now(), is_marketing = true, sent_count = 49,"
         " delivered_count = 49, processed_count = 49",
     )
-    of_others = "next_attempt_at = now() - interval '1 hour', error_message = 'quiet hours' WHERE claim_number = 0"
-    await let(engine, f"UPDATE whatsapp_broadcast_recipients SET {of_others}")
-    put_back = "status = 'queued', next_attempt_at = now() - interval '1 second'"
-    await let(engine, f"UPDATE whatsapp_broadcast_recipients SET {put_back} WHERE id IN {FIRST}", 1)
+    others = (
+        "UPDATE whatsapp_broadcast_recipients"
+        " SET next_attempt_at = now() - interval '1 hour', error_message = 'quiet hours' WHERE claim_number = 0"
+    )
+    await let(engine, others)
+    put_back = (
+        "UPDATE whatsapp_broadcast_recipients SET status = 'queued', next_attempt_at = now() - interval '1 second'"
+    )
+    await let(engine, f"{put_back} WHERE id IN {FIRST}", 1)
     assert (await steward.go_round(engine, POLICY)).resumed_count == 1
     assert (await allowed(engine, broadcast)).people_left == 1
     run = await a_run(engine, broadcast)
