@@ -76,7 +76,7 @@ def _begins_at(outlook: Outlook, now: datetime) -> datetime | None:
     if outlook.status == BroadcastStatus.RUNNING:
         return now if outlook.has_runner else None
     if outlook.status == BroadcastStatus.SCHEDULED and outlook.scheduled_at is not None:
-        return max(now, outlook.starts_at or outlook.scheduled_at)
+        return max(now, outlook.starts_at or outlook.scheduled_at, outlook.resume_at or now)
     if outlook.pause_reason == PauseReason.MESSAGING_LIMIT:
         return None  # at `resume_at` some places are free, and how many people they are enough for nobody can say
     if outlook.status in _GOES_ON and outlook.resume_at is not None:

@@ -36,6 +36,8 @@ zone_named: Final = cache(ZoneInfo)
 # Whoever is not left in peace for once within so long never would be.
 _LOOKED_AHEAD: Final = timedelta(days=8)
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+# What a machine happens to be set to, which is another on the next one, and what says that it is set to nothing.
+_NO_ZONES: Final = frozenset(("localtime", "Factory"))
 _NO_PLACES: Final = ("Etc/", "SystemV/", "US/", "Canada/", "Brazil/", "Mexico/", "Chile/")
 _DAY: Final = timedelta(days=1)
 _MINUTE: Final = timedelta(minutes=1)
@@ -136,7 +138,7 @@ def zones_to_choose() -> tuple[str, ...]:
 
 @cache
 def _listed() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - _NO_ZONES
 
 
 def quiet_until(hours: QuietHours, zones: Iterable[ZoneInfo], now: datetime) -> datetime | None:

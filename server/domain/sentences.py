@@ -57,6 +57,8 @@ class _Pattern(NamedTuple):
 _LONGEST: Final = 400
 _NAME: Final = re.compile(r"%\((\w+)\)s")
 _QUOTED: Final = re.compile(r'"%\((\w+)\)s"')
+# As `counted` writes it. Somebody's own words may have commas alone there, or more digits than any count.
+_NUMBER: Final = r"[0-9][0-9,]{0,30}"
 
 
 class Patterns:
@@ -93,7 +95,7 @@ def _compiled(form: str, one: str, many: str | None) -> _Pattern:
     seen: set[str] = set()
     expression = re.escape(literals[0])
     for name, literal in zip(names, literals[1:], strict=True):
-        value = r"\d[\d,]{0,19}" if name == "n" and many is not None else ".+?"
+        value = _NUMBER if name == "n" and many is not None else ".+?"
         expression += (f"(?P={name})" if name in seen else f"(?P<{name}>{value})") + re.escape(literal)
         seen.add(name)
     quoted = frozenset(_QUOTED.findall(form))

@@ -35,7 +35,7 @@ from server.services.holds import goes_on_at
 from server.services.leases import Lease
 from server.services.ledger import RunKey
 from server.services.put_offs import look_again
-from server.services.run_control import Cause, RunControl, Stop
+from server.services.run_control import Cause, HoursSaid, RunControl, Stop
 from server.services.runs import LIMIT_REACHED, Assignment, Ending, EndingKind, Limits
 
 PROGRESS_EVERY_SECONDS = 10.0
@@ -266,9 +266,8 @@ async def _record_stop(resources: Resources, broadcast: WhatsAppBroadcast, lease
         case Cause.HELD:
             broadcast = await _reload(resources, broadcast)
             resume_at = await goes_on_at(resources.engine, broadcast.business_id, _remaining(broadcast), stop)
-            await _hold(resources, broadcast, lease, Why(stop.pause_reason, stop.detail, resume_at))
-            if stop.hours is not None:
-                await look_again(resources.engine, broadcast.id, *stop.hours)
+            why = Why(stop.pause_reason, stop.detail, resume_at)
+            await _hold(resources, broadcast, lease, why, stop.hours)
         case Cause.FAILED:
             await _end(resources, broadcast, lease, Move.FAIL, Why(stop.pause_reason, stop.detail))
         case Cause.OUT_OF_TIME | Cause.SHUT_DOWN:
@@ -325,9 +324,11 @@ async def _leave_paused(resources: Resources, broadcast: WhatsAppBroadcast, leas
     )
 
 
-async def _hold(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why) -> None:
-    """WhatsApp or a limit stands in the way: pause, and say why and until when."""
-    if await _end(resources, broadcast, lease, Move.HOLD, why):
+async def _hold(
+    resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, why: Why, hours: HoursSaid | None = None
+) -> None:
+    """WhatsApp or a limit stands in the way: pause, and say why and until when. hours: where they do, as they were."""
+    if await _end(resources, broadcast, lease, Move.HOLD, why, hours):
         _log.warning(
             Event.BROADCAST_PAUSED,
             business_id=broadcast.business_id,
@@ -348,10 +349,19 @@ async def _yield(resources: Resources, broadcast: WhatsAppBroadcast, lease: Leas
         )
 
 
-async def _end(resources: Resources, broadcast: WhatsAppBroadcast, lease: Lease, move: Move, why: Why) -> bool:
+async def _end(
+    resources: Resources,
+    broadcast: WhatsAppBroadcast,
+    lease: Lease,
+    move: Move,
+    why: Why,
+    hours: HoursSaid | None = None,
+) -> bool:
     """Make the last move of a run and give the lease back, in one transaction. False: a person was quicker."""
     async with resources.engine.begin() as connection:
         moved = await broadcasts.make(connection, broadcast.id, move, by=Actor.ENGINE, why=why, epoch=lease.epoch)
+        if hours is not None:
+            await look_again(connection, broadcast.id, *hours)
         await leases.release(connection, lease)
     broadcast = await _reload(resources, broadcast)
     if broadcast.cancel_requested and broadcast.status != BroadcastStatus.CANCELLED:

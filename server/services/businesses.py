@@ -1,9 +1,9 @@
 """What a business has chosen for all its broadcasts: its name, its words, its hours, what becomes of unknowns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import select, text, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,6 +14,7 @@ from server.domain.evidence import UnknownPolicy
 from server.domain.frequency_cap import FrequencyCap
 from server.domain.quiet_hours import Hours
 from server.domain.sentences import said
+from server.domain.states import BroadcastStatus
 from server.models import Business
 from server.services import audit, local_times, put_offs
 from server.services.signals import look_at_row
@@ -30,6 +31,19 @@ LONGEST_REPLY: Final = 1_000
 LARGEST_APPROVAL: Final = 2_000_000_000
 _OF_HOURS: Final = frozenset(("time_zone", "quiet_hours"))
 _OBEYED_AT_ONCE: Final = _OF_HOURS | {"frequency_cap"}
+
+_WAITING = text("""
+    /* businesses.waiting
+       Why:  what waits for hours that are about to be others: in one transaction with them, so that none of it waits
+             for the old ones whatever becomes of this process.
+       Lock: the broadcasts by their ids, before the business. */
+    SELECT id, status FROM whatsapp_broadcasts
+     WHERE business_id = :business_id
+       AND (status = 'scheduled' AND by_local_time
+            OR status = 'paused' AND pause_reason IN ('quiet_hours', 'local_time') AND resume_at IS NOT NULL
+            OR status = 'queued' AND resume_at IS NOT NULL)
+     ORDER BY id FOR UPDATE
+""")
 
 _RUNNING = text("""
     /* businesses.running */
@@ -67,8 +81,16 @@ async def change(
     values = _cleaned(changes)
     async with engine.begin() as connection:
         before = await show(connection, business_id)
+        waiting: Sequence[Row[Any]] = ()
+        if any(name in values and values[name] != before[name] for name in _OF_HOURS):
+            waiting = (await connection.execute(_WAITING, {"business_id": business_id})).all()
         if values:
             await _write(connection, business_id, values)
+        for broadcast in waiting:
+            if broadcast.status == BroadcastStatus.SCHEDULED:
+                await local_times.arrange(connection, broadcast.id)
+            else:
+                await put_offs.go_on_soon(connection, broadcast.id)
         after = await show(connection, business_id)
         changed = [name for name in SETTINGS if before[name] != after[name]]
         if changed and who is not None:

@@ -81,6 +81,20 @@ _SEEN: Final = text(f"""
       FROM canary
 """)  # noqa: S608 - our own text
 
+_FIRST: Final = text(f"""
+    /* canaries.first
+       Why:  a run claims whoever is due the longest first. Of those whose hours have ended meanwhile, who are no part
+             of the canary, each would take the place of one who is, and one run after the other would be held.
+       Cost: as canaries.people; a write for those of the canary who are due.
+       Lock: the broadcast, which the caller holds, then its recipients. */
+    UPDATE whatsapp_broadcast_recipients r
+       SET next_attempt_at = (SELECT min(w.next_attempt_at) FROM whatsapp_broadcast_recipients w
+                               WHERE w.broadcast_id = :broadcast_id AND w.next_attempt_at IS NOT NULL
+                                 AND w.status = 'queued') - interval '1 second'
+     WHERE r.broadcast_id = :broadcast_id AND r.id <= {_REACH} AND r.claim_number > 0 AND r.status = 'queued'
+       AND r.next_attempt_at <= clock_timestamp()
+""")  # noqa: S608 - our own text
+
 _JUDGED: Final = text("""
     /* canaries.judged */
     UPDATE whatsapp_broadcasts SET canary_judged_at = clock_timestamp() WHERE id = :broadcast_id
@@ -137,6 +151,7 @@ async def _judge(connection: AsyncConnection, broadcast_id: int) -> bool:
         case KeepWaiting():
             return False
         case SendRest():
+            await connection.execute(_FIRST, {"broadcast_id": broadcast_id})
             return await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
         case GoOn(detail):
             await connection.execute(_JUDGED, {"broadcast_id": broadcast_id})

@@ -159,10 +159,12 @@ async def start(
 
 
 async def forget(connection: AsyncConnection, broadcast_id: int) -> None:
-    """Delete a draft with its recipients. Raises `StateDoesNotAllow` where it is no draft any more."""
+    """Delete a draft with its recipients. Raises `NotFound`, and `StateDoesNotAllow` where it is no draft any more."""
     status = await connection.scalar(
         select(WhatsAppBroadcast.status).where(WhatsAppBroadcast.id == broadcast_id).with_for_update()
     )
+    if status is None:  # somebody else has deleted it a moment ago
+        raise NotFound(said("There is no broadcast %(number)s.", number=broadcast_id))
     if status != BroadcastStatus.DRAFT:
         raise StateDoesNotAllow("be deleted", str(status))
     await connection.execute(

@@ -51,7 +51,11 @@ _OPEN = text("""
      ORDER BY id
 """)
 
-_LOCK = text("/* local_times.lock */ SELECT FROM whatsapp_broadcasts WHERE id = :broadcast_id FOR UPDATE")
+_LOCK = text("""
+    /* local_times.lock   Asked again under the lock: one that is off its schedule by now keeps nothing of it. */
+    SELECT id FROM whatsapp_broadcasts
+     WHERE id = :broadcast_id AND status IN ('scheduled', 'queued', 'running', 'paused') FOR UPDATE
+""")
 
 
 class Times(NamedTuple):
@@ -138,5 +142,5 @@ async def rearrange(engine: Connects, business_id: int) -> None:
         broadcast_ids = list(await connection.scalars(_OPEN, {"business_id": business_id}))
     for broadcast_id in broadcast_ids:
         async with engine.begin() as connection:
-            await connection.execute(_LOCK, {"broadcast_id": broadcast_id})
-            await arrange(connection, broadcast_id)
+            if await connection.scalar(_LOCK, {"broadcast_id": broadcast_id}) is not None:
+                await arrange(connection, broadcast_id)

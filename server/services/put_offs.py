@@ -24,6 +24,8 @@ from server.tenancy import Connects
 ROWS_AT_ONCE: Final = 5_000
 # Ids that are read at once: some tens of megabytes.
 IDS_AT_ONCE: Final = 1_000_000
+# Whoever changes the hours waits for as many: a second or two. All others are left to the run.
+TIMED_AT_ONCE: Final = 20_000
 REASONS: Final = [QUIET, LOCAL]
 # A digit more than any number has: digits alone are in the same order whatever the collation of the database.
 _BEHIND_ALL: Final = "+" + "9" * (DIGITS + 1)
@@ -140,7 +142,33 @@ TIME_ANEW: Final = f"""
     SELECT (SELECT count(*) FROM changed) FROM run
 """  # noqa: S608 - our own text
 
-_GO_ON = text("""
+_GO_ON_SOON = text("""
+    /* put_offs.go_on_soon
+       Why:  in the transaction that changes the hours. A run finds by itself who waits for other hours than it knows
+             (`timed_otherwise`), and so nobody waits for the old ones where everything else is lost. */
+    UPDATE whatsapp_broadcasts SET resume_at = clock_timestamp()
+     WHERE id = :broadcast_id AND resume_at > clock_timestamp()
+""")
+
+_WAITS: Final = """
+    (SELECT min(first_at) AS first_at, max(last_at) AS last_at,
+            coalesce(jsonb_object_agg(until, people) FILTER (WHERE is_ours), '{{}}') AS waits
+       FROM (SELECT ceil(extract(epoch FROM r.next_attempt_at))::bigint::text AS until, count(*) AS people,
+                    min(r.next_attempt_at) AS first_at, max(r.next_attempt_at) AS last_at,
+                    r.error_message IN ('quiet hours', 'local time')
+                        AND r.next_attempt_at > statement_timestamp() AS is_ours
+               FROM whatsapp_broadcast_recipients r
+              WHERE r.broadcast_id = {id} AND r.next_attempt_at IS NOT NULL AND r.status = 'queued'
+              GROUP BY until, is_ours) AS groups)
+"""
+_SET_WAITS: Final = """
+           -- By local time whoever was not put off yet was counted as well.
+           waits_until = CASE WHEN b.by_local_time THEN greatest(b.waits_until, w.last_at)
+                              WHEN b.waits_until IS NOT NULL THEN coalesce(w.last_at, clock_timestamp()) END,
+           waits = CASE WHEN b.by_local_time THEN b.waits ELSE w.waits END
+"""
+
+_GO_ON = text(f"""
     /* put_offs.go_on
        The steward resumes it, or asks for a run; one that waits for somebody who was put off otherwise waits no longer
        than for the first. That somebody was put off is not forgotten: `canaries.py` asks. */
@@ -149,21 +177,32 @@ _GO_ON = text("""
                             THEN clock_timestamp()
                             WHEN b.status = 'queued' AND b.resume_at IS NOT NULL THEN least(b.resume_at, w.first_at)
                             ELSE b.resume_at END,
-           -- By local time whoever was not put off yet was counted as well.
-           waits_until = CASE WHEN b.by_local_time THEN greatest(b.waits_until, w.last_at)
-                              WHEN b.waits_until IS NOT NULL THEN coalesce(w.last_at, clock_timestamp()) END,
-           waits = CASE WHEN b.by_local_time THEN b.waits ELSE w.waits END
-      FROM (SELECT min(first_at) AS first_at, max(last_at) AS last_at,
-                   coalesce(jsonb_object_agg(until, people) FILTER (WHERE is_ours), '{}') AS waits
-              FROM (SELECT ceil(extract(epoch FROM r.next_attempt_at))::bigint::text AS until, count(*) AS people,
-                           min(r.next_attempt_at) AS first_at, max(r.next_attempt_at) AS last_at,
-                           r.error_message IN ('quiet hours', 'local time')
-                               AND r.next_attempt_at > statement_timestamp() AS is_ours
-                      FROM whatsapp_broadcast_recipients r
-                     WHERE r.broadcast_id = :broadcast_id AND r.next_attempt_at IS NOT NULL AND r.status = 'queued'
-                     GROUP BY until, is_ours) AS groups) AS w
+{_SET_WAITS}
+      FROM {_WAITS.format(id=":broadcast_id")} AS w
      WHERE b.id = :broadcast_id AND b.status IN ('queued', 'running', 'paused')
-""")
+""")  # noqa: S608 - our own text
+
+RECOUNT: Final = f"""
+    /* put_offs.recount
+       Why:  a run has timed anew whoever waits: the eta goes by the times that they have now.
+       Cost: those who wait, by the small partial index. */
+    UPDATE whatsapp_broadcasts b SET {_SET_WAITS}
+      FROM {_WAITS.format(id="%(broadcast_id)s")} AS w
+     WHERE b.id = %(broadcast_id)s AND b.run_epoch = %(epoch)s RETURNING b.id
+"""  # noqa: S608 - our own text
+
+TIMED_OTHERWISE: Final = f"""
+    /* put_offs.timed_otherwise
+       Why:  the hours may have been changed while nobody was at work on this broadcast, by a process that did not live
+             to time everybody anew.
+       Cost: those who wait, by the small partial index, once a run; no lock. Half a minute is no change of hours: who
+             was claimed first is put off for so many seconds, by another clock than this one. */
+    SELECT EXISTS (
+        SELECT FROM whatsapp_broadcast_recipients r, width_bucket({key("r.phone")}, %(lows)s::bigint[]) AS w (nth)
+         WHERE r.broadcast_id = %(broadcast_id)s AND r.next_attempt_at > statement_timestamp() AND r.status = 'queued'
+           AND r.error_message = ANY(%(reasons)s::text[])
+           AND abs(extract(epoch FROM r.next_attempt_at)::float8 - (%(untils)s::float8[])[w.nth]) > 30)
+"""  # noqa: S608 - our own text
 
 _LOOK_AGAIN = text("""
     /* put_offs.look_again   It goes on at once, and is looked at by the hours that hold now. */
@@ -201,10 +240,19 @@ async def put_off(ledger: Ledger, table: Timetable, after_id: int) -> int | None
     return int(last_id) if looked_count == ROWS_AT_ONCE else None
 
 
+async def go_on_soon(connection: AsyncConnection, broadcast_id: int) -> None:
+    """The hours that a broadcast waits for are others: it goes on at once, and its run times anew whoever waits.
+
+    The caller holds the broadcast.
+    """
+    await connection.execute(_GO_ON_SOON, {"broadcast_id": broadcast_id})
+
+
 async def release(engine: Connects, business_id: int) -> None:
     """The hours of a business are others: whoever was put off waits for the new ones, or no longer.
 
-    In transactions of its own, so that no run waits long. Killed in between, whoever is left waits for the old time.
+    In transactions of its own, so that no run waits long, and for the first `TIMED_AT_ONCE` of a broadcast: whom it
+    leaves, or does not live to come to, a run finds.
     """
     async with engine.connect() as connection:
         broadcasts = (await connection.execute(_WAITING, {"business_id": business_id})).all()
@@ -220,15 +268,23 @@ async def release(engine: Connects, business_id: int) -> None:
 
 async def _time_anew(engine: Connects, broadcast_id: int, table: Timetable) -> None:
     values = {"broadcast_id": broadcast_id, "epoch": None, "reasons": REASONS}
-    after_id: int | None = 0
-    while after_id is not None:
+    async with engine.begin() as connection:
+        looked = {**values, "after_id": 0, "most": TIMED_AT_ONCE}
+        ids = [row[0] for row in await within(connection, WAITING_IDS, looked)]
+    for some in _in_parts(ids):
         async with engine.begin() as connection:
-            looked = {**values, "after_id": after_id, "most": IDS_AT_ONCE}
-            ids = [row[0] for row in await within(connection, WAITING_IDS, looked)]
-        for some in _in_parts(ids):
-            async with engine.begin() as connection:
-                await within(connection, TIME_ANEW, {**values, **_bound(table), "ids": some})
-        after_id = ids[-1] if len(ids) == IDS_AT_ONCE else None
+            await within(connection, TIME_ANEW, {**values, **_bound(table), "ids": some})
+
+
+async def is_timed_otherwise(ledger: Ledger, table: Timetable) -> bool:
+    """Whether somebody of the run waits for another time than the one that holds now."""
+    (row,) = await ledger.ask(TIMED_OTHERWISE, lows=list(table.lows), untils=_epochs(table), reasons=REASONS)
+    return bool(row[0])
+
+
+async def recount(ledger: Ledger) -> None:
+    """Count anew how many of the run wait until when. Raises `RunLost`."""
+    ledger.mine(await ledger.ask(RECOUNT))
 
 
 async def waiting_ids(ledger: Ledger, after_id: int) -> list[int]:
@@ -242,14 +298,15 @@ async def time_own_anew(ledger: Ledger, table: Timetable, ids: Sequence[int]) ->
     ledger.mine(await ledger.ask(TIME_ANEW, **_bound(table), reasons=REASONS, ids=list(ids)))
 
 
-async def look_again(engine: Connects, broadcast_id: int, quiet_hours: Mapping[str, Any] | None, zone: str) -> None:
+async def look_again(
+    connection: AsyncConnection, broadcast_id: int, quiet_hours: Mapping[str, Any] | None, zone: str
+) -> None:
     """A run has stopped because of these hours: where they are others by now, it shall not wait for their end.
 
-    After the stop is committed: hours that change later find it stopped (`release`).
+    In the transaction of the stop, which holds the broadcast: hours that change later find it stopped (`go_on_soon`).
     """
     said = None if quiet_hours is None else msgspec.json.encode(quiet_hours).decode()
-    async with engine.begin() as connection:
-        await connection.execute(_LOOK_AGAIN, {"broadcast_id": broadcast_id, "quiet_hours": said, "time_zone": zone})
+    await connection.execute(_LOOK_AGAIN, {"broadcast_id": broadcast_id, "quiet_hours": said, "time_zone": zone})
 
 
 _COUNT = text(f"""

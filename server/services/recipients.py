@@ -7,12 +7,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound
 from server.domain.states import RecipientStatus
-from server.models import BroadcastEvent, WhatsAppBroadcastRecipient
+from server.models import BroadcastEvent, WhatsAppBroadcast, WhatsAppBroadcastRecipient
 
 SHOWN: Final = (
     "id", "phone", "status", "attempts", "message_id", "error_code", "error_message", "variables", "sent_at",
     "delivered_at", "read_at", "failed_at",
 )  # fmt: skip
+# Statuses that the row of the broadcast counts, each by itself.
+_COUNTED: Final = {
+    RecipientStatus.FAILED: WhatsAppBroadcast.failed_count,
+    RecipientStatus.CANCELLED: WhatsAppBroadcast.cancelled_count,
+    RecipientStatus.SKIPPED: WhatsAppBroadcast.skipped_count,
+    RecipientStatus.UNKNOWN: WhatsAppBroadcast.unknown_count,
+}
 _WITH_A_REASON: Final = (RecipientStatus.FAILED, RecipientStatus.UNKNOWN)
 _HISTORY: Final = ("at", "actor", "move", "from_status", "to_status", "reason", "detail", "recipient_id", "hash")
 
@@ -28,8 +35,13 @@ async def page(
 ) -> list[dict[str, Any]]:
     """At most `limit` recipients with larger ids than `after_id`, in the order of the list.
 
-    digits: some of their phone's, in a row; looking for them reads the broadcast's people until enough are found.
+    digits: some of their phone's, in a row; looking for them reads the broadcast's people until enough are found. So
+    does looking for a status, but for one that nobody has, or that no more have than are found already.
     """
+    if status in _COUNTED:
+        limit = min(limit, await _count(connection, broadcast_id, RecipientStatus(status)))
+        if not limit:
+            return []
     recipient = WhatsAppBroadcastRecipient
     statement = select(*(getattr(recipient, name) for name in SHOWN)).where(
         recipient.broadcast_id == broadcast_id, recipient.id > after_id
@@ -40,6 +52,11 @@ async def page(
         statement = statement.where(recipient.phone.contains(digits, autoescape=True))
     rows = await connection.execute(statement.order_by(recipient.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
+
+
+async def _count(connection: AsyncConnection, broadcast_id: int, status: RecipientStatus) -> int:
+    statement = select(_COUNTED[status]).where(WhatsAppBroadcast.id == broadcast_id)
+    return int(await connection.scalar(statement) or 0)
 
 
 async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -> dict[str, Any]:

@@ -27,6 +27,9 @@ LISTEN_AGAIN_SECONDS = 0.25
 # An opt-out has the time of its transaction's beginning, and is true only at its end.
 UNHEARD_SECONDS = 60.0
 
+# Quiet hours as JSON or None, and the time zone, as a run has read them.
+HoursSaid = tuple[Any, str]
+
 
 class Cause(StrEnum):
     """Why a run stops."""
@@ -51,7 +54,7 @@ class Stop(NamedTuple):
     pause_reason: PauseReason | None = None
     detail: str | None = None
     resume_seconds: float | None = None
-    hours: tuple[Any, str] | None = None
+    hours: HoursSaid | None = None
 
 
 class RunControl:

@@ -42,6 +42,7 @@ class RunHours:
         self._table = EVERYBODY_AWAKE
         self._is_new = False  # the table changed, and the list was not asked yet
         self._looked_through_id: int | None = None  # of the list; None: nothing is left to look through
+        self._has_begun = False  # whether those who wait do so for these hours was asked
         self._looks_again_at: set[float] = set()  # from when on whoever the old hours put off is looked at by the new
         self._to_look_at: list[int] = []  # ids of those, a million at most
         self._found_through_id: int | None = None  # up to which they were found; None: all of them
@@ -80,6 +81,10 @@ class RunHours:
         A stop: nobody who is left may be sent to. Raises `RunLost`.
         """
         table = self._now()
+        if not self._has_begun and (self._is_marketing or self._local_time):
+            self._has_begun = True
+            if await ledger.until_lost(lambda use: put_offs.is_timed_otherwise(use, table)):
+                self._looks_again_at.add(0.0)
         await self._look_anew(ledger, table)
         if self._is_new:
             self._is_new = False  # before the look: an instant that comes meanwhile makes it new again
@@ -113,6 +118,8 @@ class RunHours:
         some, self._to_look_at = self._to_look_at[: put_offs.ROWS_AT_ONCE], self._to_look_at[put_offs.ROWS_AT_ONCE :]
         if some:
             await ledger.until_lost(lambda use: put_offs.time_own_anew(use, table, some))
+            if not self.is_looking:
+                await ledger.until_lost(put_offs.recount)
 
     @property
     def is_looking(self) -> bool:

@@ -23,7 +23,9 @@ _LOCK = text("""
 _SET = text("""
     /* schedules.set */
     UPDATE whatsapp_broadcasts
-       SET scheduled_at = :scheduled_at, by_local_time = :by_local_time, local_time = :local_time
+       SET scheduled_at = :scheduled_at, by_local_time = :by_local_time, local_time = :local_time,
+           -- Whatever kept it from starting by the old one is tried anew; of a draft a person's words stay.
+           resume_at = NULL, status_detail = CASE WHEN status = 'draft' THEN status_detail END
      WHERE id = :broadcast_id
 """)
 

@@ -16,6 +16,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.errors import ClarionError
+from server.domain.sentences import said
 from server.domain.states import Actor, BroadcastStatus, Move, ending_of
 from server.logs import Event, get_logger
 from server.services import (
@@ -41,12 +42,19 @@ _ASKED_AT_ONCE: Final = 8
 # What is scheduled for one and the same minute starts so many a round: while WhatsApp does not answer, all are asked
 # about within a quarter of a minute, and the round goes on to what else waits for it.
 MOST_STARTS: Final = 32
+# A start that fails by what stands in its row is not tried again sooner.
+TRY_AGAIN_SECONDS: Final = 300
+_NOT_STARTED: Final = said(
+    "It could not be started, because of an error of Clarion's own, which is in the log. It is tried again in a few "
+    "minutes."
+)
 _log = get_logger(__name__)
 
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
     SELECT id, status FROM whatsapp_broadcasts
-     WHERE (status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp())
+     WHERE (status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp()
+            AND coalesce(resume_at <= clock_timestamp(), true))  -- one that could not be started is tried again then
         OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
             AND pause_reason IS DISTINCT FROM 'canary')  -- that one is judged: `canaries.py`
      ORDER BY coalesce(starts_at, scheduled_at), id
@@ -56,9 +64,17 @@ _STILL_DUE = text("""
     /* steward.still_due   Asked again under the lock: a person may have changed it since the list was made. */
     SELECT status FROM whatsapp_broadcasts
      WHERE id = :broadcast_id AND NOT cancel_requested
-       AND ((status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp())
+       AND ((status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp()
+             AND coalesce(resume_at <= clock_timestamp(), true))
             OR (status = 'paused' AND resume_at <= clock_timestamp() AND pause_reason IS DISTINCT FROM 'canary'))
        FOR UPDATE
+""")
+
+_TRY_LATER = text("""
+    /* steward.try_later   While it is tried it holds up who comes after it; a person may have changed it since. */
+    UPDATE whatsapp_broadcasts
+       SET resume_at = clock_timestamp() + :seconds * interval '1 second', status_detail = :detail
+     WHERE id = :broadcast_id AND status = 'scheduled' AND NOT cancel_requested
 """)
 
 _TO_CANCEL = text("""
@@ -202,12 +218,19 @@ async def _start_and_resume(engine: AsyncEngine, lookout: Lookout | None, done: 
     starting = [row.id for row in due if row.status == BroadcastStatus.SCHEDULED][:MOST_STARTS]
     # What may go on does not wait for what is asked about, and no transaction waits for the network.
     await _let_go(engine, [row.id for row in due if row.status == BroadcastStatus.PAUSED], {}, done)
-    await _let_go(engine, starting, await _ask_outside(lookout, starting), done)
+    not_started = await _let_go(engine, starting, await _ask_outside(lookout, starting), done)
+    for broadcast_id in not_started:
+        values = {"broadcast_id": broadcast_id, "seconds": TRY_AGAIN_SECONDS, "detail": _NOT_STARTED}
+        with _alone(broadcast_id):
+            async with engine.begin() as connection:
+                await connection.execute(_TRY_LATER, values)
 
 
 async def _let_go(
     engine: AsyncEngine, broadcast_ids: Sequence[int], outside: Mapping[int, Outside], done: Round
-) -> None:
+) -> list[int]:
+    """Start and resume. Returns those with which it could not be done, each told in the log."""
+    left = list(broadcast_ids)
     for broadcast_id in broadcast_ids:
         with _alone(broadcast_id):
             async with engine.begin() as connection:
@@ -217,6 +240,8 @@ async def _let_go(
                     done.started_count += await starts.by_schedule(connection, broadcast_id, known)
                 elif status == BroadcastStatus.PAUSED:
                     done.resumed_count += await broadcasts.make(connection, broadcast_id, Move.RESUME, by=Actor.STEWARD)
+            left.remove(broadcast_id)
+    return left
 
 
 async def _ask_outside(lookout: Lookout | None, broadcast_ids: Sequence[int]) -> Mapping[int, Outside]:

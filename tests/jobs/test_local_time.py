@@ -37,7 +37,7 @@ async def test_one_zone_gets_it_now_and_the_other_at_its_own_time_by_itself(
     engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
 ) -> None:
     tenant = await a_marketing_business(engine, category="UTILITY")  # it holds for whatever is sent
-    at, columns = at_home_in(25)
+    at, columns = at_home_in(45)
     broadcast = await a_marketing_broadcast(engine, 200, tenant=tenant, half_is_far=True, **columns)
     clarion.start("worker")
     hint(redis_url, broadcast.id)

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from server.database import plain_connection
 from server.domain.states import Actor, Move, PauseReason
 from server.models import WhatsAppBroadcast
 from server.providers.webhooks import AccountNews, Origin
@@ -14,6 +15,7 @@ from server.services import account_updates, broadcasts, canaries, steward
 from server.services.account_updates import Told
 from server.services.broadcasts import Why
 from server.services.canaries import Allowance
+from server.services.ledger import Ledger
 from server.services.messaging_limits import Room
 from server.services.runs import LIMIT_REACHED
 from tests.support.builders import WABA_ID, Made, a_broadcast, a_run
@@ -86,6 +88,33 @@ async def test_who_is_tried_again_takes_nobodys_place(engine: AsyncEngine) -> No
     later = "UPDATE whatsapp_broadcast_recipients SET next_attempt_at = now() + interval '1 day'"
     await let(engine, f"{later} WHERE id IN {FIRST}", 3)
     assert (await allowed(engine, broadcast)).people_left == 0
+
+
+async def test_who_is_tried_again_comes_before_whoever_was_never_part_of_it(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """Else each run would send to one more of those whose hours have just ended, and be held again, for all of them."""
+    broadcast = await a_canary(engine)
+    await let(
+        engine,
+        "UPDATE whatsapp_broadcasts SET waits_until = now(), is_marketing = true, sent_count = 49,"
+        " delivered_count = 49, processed_count = 49",
+    )
+    others = (
+        "UPDATE whatsapp_broadcast_recipients"
+        " SET next_attempt_at = now() - interval '1 hour', error_message = 'quiet hours' WHERE claim_number = 0"
+    )
+    await let(engine, others)
+    put_back = (
+        "UPDATE whatsapp_broadcast_recipients SET status = 'queued', next_attempt_at = now() - interval '1 second'"
+    )
+    await let(engine, f"{put_back} WHERE id IN {FIRST}", 1)
+    assert (await steward.go_round(engine, POLICY)).resumed_count == 1
+    assert (await allowed(engine, broadcast)).people_left == 1
+    run = await a_run(engine, broadcast)
+    async with await plain_connection(database_url) as connection:
+        (claimed,) = await Ledger(connection, run).claim(1) or []
+    assert claimed.claim_number == 2
 
 
 @pytest.mark.parametrize(("left", "reason"), [(10, PauseReason.MESSAGING_LIMIT), (50, PauseReason.CANARY)])

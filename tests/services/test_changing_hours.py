@@ -20,7 +20,7 @@ from server.services.run_ledger import RunLedger
 from server.services.runs import LIMIT_REACHED
 from tests.services.test_put_offs import night_at, phones_waiting
 from tests.support.books import assert_counters_equal_rows, read_books
-from tests.support.builders import WABA_ID, Made, a_run
+from tests.support.builders import WABA_ID, Made, a_run, run_out_of_lease
 from tests.support.marketing import HOME, a_marketing_broadcast, a_marketing_business, be_quiet, hours_around
 from tests.support.sending import ACCEPTED, result_of
 
@@ -98,12 +98,13 @@ async def test_a_stop_by_hours_that_are_others_by_then_does_not_last_until_their
     later = datetime.now(UTC) + TOMORROW
 
     await a_hold(engine, broadcast, later)
-    await put_offs.look_again(engine, broadcast.id, *stop.hours)
+    async with engine.begin() as connection:
+        await put_offs.look_again(connection, broadcast.id, *stop.hours)
     assert not is_due(database_url, broadcast)  # they are the same
 
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE businesses SET quiet_hours = NULL"))
-    await put_offs.look_again(engine, broadcast.id, *stop.hours)
+        await put_offs.look_again(connection, broadcast.id, *stop.hours)
     assert is_due(database_url, broadcast)
 
 
@@ -117,6 +118,61 @@ async def test_one_that_waits_for_somebody_else_goes_on_for_those_who_are_let_go
         assert await broadcasts.make(connection, broadcast.id, Move.YIELD, by=Actor.ENGINE, why=why)
     await put_offs.release(engine, broadcast.business_id)
     assert is_due(database_url, broadcast)
+
+
+async def test_where_whoever_changes_the_hours_dies_the_next_run_lets_everybody_go(
+    engine: AsyncEngine, database_url: str, broadcast: Made, run: RunKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await be_quiet(engine, broadcast.business_id, hours_around(HOME))
+    async with await plain_connection(database_url) as connection:
+        await put_offs.put_off(Ledger(connection, run), night_at(HOME), 0)
+    await a_hold(engine, broadcast, datetime.now(UTC) + TOMORROW)
+
+    async def die(*_: object) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(put_offs, "release", die)
+    with pytest.raises(ConnectionAbortedError):
+        await be_quiet(engine, broadcast.business_id, None)
+    assert is_due(database_url, broadcast)
+    assert len(await phones_waiting(engine, broadcast)) == 20
+
+    await steward.go_round(engine, POLICY)
+    await _run_looks(engine, database_url, broadcast, None)
+    assert await phones_waiting(engine, broadcast) == []
+    assert read_books(database_url, broadcast.id).row["waits"] == {}
+
+
+async def test_of_many_who_wait_the_run_times_anew_whom_the_change_leaves(
+    engine: AsyncEngine, database_url: str, broadcast: Made, run: RunKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(put_offs, "TIMED_AT_ONCE", 7)
+    monkeypatch.setattr(put_offs, "ROWS_AT_ONCE", 4)
+    async with await plain_connection(database_url) as connection:
+        after_id: int | None = 0
+        while after_id is not None:
+            after_id = await put_offs.put_off(Ledger(connection, run), night_at(HOME), after_id)
+    await put_offs.release(engine, broadcast.business_id)
+    assert len(await phones_waiting(engine, broadcast)) == 13
+    await a_hold(engine, broadcast, datetime.now(UTC))
+    await steward.go_round(engine, POLICY)
+    await _run_looks(engine, database_url, broadcast, None)
+    assert await phones_waiting(engine, broadcast) == []
+
+
+async def _run_looks(engine: AsyncEngine, database_url: str, broadcast: Made, hours_now: dict[str, Any] | None) -> None:
+    """A new run begins, and looks at everybody who waits."""
+    async with engine.begin() as connection:
+        await run_out_of_lease(connection, broadcast.id)
+    key = await a_run(engine, broadcast)
+    control = RunControl(key)
+    control.lease_renewed(control._clock(), 60)
+    hours = RunHours(is_marketing=True)
+    hours.follow(standing(hours_now))
+    async with RunLedger(database_url, key, control) as ledger:
+        assert await hours.arrange(ledger) is None
+        while hours.is_looking:
+            await hours.arrange(ledger)
 
 
 async def test_who_comes_back_into_the_queue_does_not_wait_for_the_morning_of_others(

@@ -1,5 +1,6 @@
 """By each person's local time, on real rows: who is put off, when it starts, and what becomes of other hours."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -255,7 +256,7 @@ async def test_an_audience_is_taken_when_it_is_that_time_for_the_first_people_on
 
 
 async def test_another_zone_of_the_business_moves_those_of_whom_no_zone_is_known(
-    engine: AsyncEngine, database_url: str
+    engine: AsyncEngine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broadcast = await a_local_broadcast(engine, 4, status="scheduled", local_time=a_time(ZoneInfo("UTC"), hours=1))
     async with engine.begin() as connection:
@@ -263,11 +264,34 @@ async def test_another_zone_of_the_business_moves_those_of_whom_no_zone_is_known
         await connection.execute(text(satellites))
         await local_times.arrange(connection, broadcast.id)
     before = read_books(database_url, broadcast.id).row["starts_at"]
-    await businesses.change(engine, broadcast.business_id, {"time_zone": "Asia/Kathmandu"})
+
+    async def die(*_: object) -> None:
+        raise ConnectionAbortedError
+
+    monkeypatch.setattr(put_offs, "release", die)  # also where whoever changes it does not live any longer
+    with pytest.raises(ConnectionAbortedError):
+        await businesses.change(engine, broadcast.business_id, {"time_zone": "Asia/Kathmandu"})
     after = read_books(database_url, broadcast.id).row["starts_at"]
     assert isinstance(before, datetime)
     assert isinstance(after, datetime)
     assert before - after == timedelta(hours=5, minutes=45)
+
+
+async def test_one_that_is_taken_off_its_schedule_just_then_keeps_nothing_of_it(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    """It was found to be on its schedule, and is a draft by the time that it is looked at."""
+    broadcast = await a_local_broadcast(engine, 4, status="scheduled")
+    async with engine.begin() as holding:
+        await schedules.change(holding, broadcast.id, {"scheduled_at": None}, by=Actor.USER)
+        moving = asyncio.create_task(local_times.rearrange(engine, broadcast.business_id))
+        waits = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        async with engine.connect() as looking, asyncio.timeout(30):
+            while not await looking.scalar(waits):
+                await asyncio.sleep(0.01)
+    await moving
+    row = read_books(database_url, broadcast.id).row
+    assert (row["status"], row["starts_at"], row["waits"]) == ("draft", None, {})
 
 
 async def test_people_who_wait_for_their_time_are_no_part_of_a_canary_until_they_are_sent_to(

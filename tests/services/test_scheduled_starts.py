@@ -1,6 +1,7 @@
 """A broadcast on a schedule is looked at once more when its time has come."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.config import Settings
 from server.domain.states import Actor, Move
 from server.models import Contact, Template, WhatsAppBroadcast
-from server.services import broadcasts, drafts, steward, suppressions
+from server.services import broadcasts, drafts, schedules, steward, suppressions
 from server.services.preflight import Lookout, Outside
 from tests.providers.servers import always, answer, serving
-from tests.support.books import assert_counters_equal_rows
+from tests.support.books import assert_counters_equal_rows, read_books
 from tests.support.builders import VAULT, WABA_ID, Tenant, a_broadcast, a_business
 from tests.support.hooks import an_endpoint
 from tests.support.simulator import Simulator
@@ -224,6 +225,38 @@ async def test_one_that_nobody_can_make_sense_of_holds_up_no_other(
         done = await steward.go_round(engine, LATER, lookout)
     assert done.broadcast_ids == [other] or await status_of(engine, other) == "paused"
     assert await status_of(engine, odd) == "scheduled"
+
+
+async def test_as_many_as_a_round_starts_that_cannot_be_started_hold_up_no_later_one(
+    engine: AsyncEngine, tenant: Tenant, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steward, "MOST_STARTS", 2)
+    odd = [await a_due(engine, tenant) for _ in range(2)]
+    await change(
+        engine, "UPDATE whatsapp_broadcasts SET message = '[]', scheduled_at = scheduled_at - interval '1 hour'"
+    )
+    good = await a_due(engine, await a_business(engine, "Other"))
+    for _ in range(2):
+        await steward.go_round(engine, LATER)
+    assert [await status_of(engine, one) for one in odd] == ["scheduled"] * 2
+    assert await status_of(engine, good) != "scheduled"
+    row = read_books(database_url, odd[0]).row
+    assert row["resume_at"] is not None
+    assert "tried again in a few minutes" in str(row["status_detail"])
+    # A person who names another time need not wait for that.
+    async with engine.begin() as connection:
+        at = datetime.now(UTC) + timedelta(hours=1)
+        await schedules.change(connection, odd[0], {"scheduled_at": at}, by=Actor.USER)
+    row = read_books(database_url, odd[0]).row
+    assert (row["resume_at"], row["status_detail"]) == (None, None)
+    await change(engine, "UPDATE whatsapp_broadcasts SET resume_at = now() WHERE id = :id", id=odd[1])
+    message = '{"text": {"body": "Hi"}}'
+    await change(
+        engine, "UPDATE whatsapp_broadcasts SET message = CAST(:said AS jsonb) WHERE id = :id", id=odd[1], said=message
+    )
+    assert (await steward.go_round(engine, LATER)).started_count == 1
+    row = read_books(database_url, odd[1]).row
+    assert (row["status"], row["resume_at"], row["status_detail"]) == ("queued", None, None)
 
 
 async def status_of(engine: AsyncEngine, broadcast_id: int) -> str:
