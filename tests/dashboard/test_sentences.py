@@ -24,6 +24,7 @@ from server.domain.decisions import BreakerCandidate
 from server.domain.errors import BadInput, StateDoesNotAllow
 from server.domain.evidence import Neighbours, Silence, UnknownPolicy, outlook
 from server.domain.frequency_cap import FrequencyCap
+from server.domain.invalid_values import in_plain_words
 from server.domain.meanings import MEANINGS, explain_stop
 from server.domain.media_findings import LinkAnswer, LinkRefused, LinkSilent
 from server.domain.messages import plan_template
@@ -190,6 +191,18 @@ def _of_plans() -> Iterator[str]:
         yield preflight.of_plan(1_000, sending_plan.in_words(plan, _NOW.date())).detail
 
 
+def _of_values() -> Iterator[str]:
+    yield from (
+        text for kind in ("missing", "list_type", "string_type") if (text := in_plain_words(kind, {}, "Missing"))
+    )
+    for kind in ("string_too_short", "too_short"):
+        yield from (in_plain_words(kind, {"min_length": n}, "") for n in (1, 2, 60))
+    for kind in ("string_too_long", "too_long"):
+        yield from (in_plain_words(kind, {"max_length": n}, "") for n in (1, 2, 1_024))
+    for kind, bound in (("greater_than_equal", "ge"), ("less_than", "lt"), ("less_than_equal", "le")):
+        yield in_plain_words(kind, {bound: 1_000}, "")
+
+
 def _details(findings: Callable[[], Iterator[preflight.Finding]]) -> Callable[[], Iterator[str]]:
     return lambda: (finding.detail for finding in findings())
 
@@ -205,6 +218,7 @@ _KINDS: dict[str, Callable[[], Iterator[str]]] = {
     "moves": _of_moves,
     "messages": _of_messages,
     "plans": _of_plans,
+    "values": _of_values,
 }
 
 
@@ -214,3 +228,15 @@ def test_nothing_that_the_engine_says_is_english_in_hebrew(kind: str) -> None:
     assert len(told) > 1
     left = {text: (words, english_in(words)) for text, words in told.items() if english_in(words)}
     assert not left, left
+
+
+def test_what_stands_beside_a_code_in_a_list_is_told_too() -> None:
+    missing = (Counted("JP", 30), Counted(None, 5))
+    (finding,) = cost_findings.of_cost(Cost("EUR", "marketing", Decimal(0), (), missing, None))
+    assert "\N{FIRST STRONG ISOLATE}JP\N{POP DIRECTIONAL ISOLATE} ומספרים בלי מדינה" in speech("he").told(
+        finding.detail
+    )
+
+
+def test_a_day_is_written_as_its_language_does() -> None:
+    assert speech("he").told("1 more day up to Thu 3 Dec").endswith("יום ה׳ 3 דצמ׳")
