@@ -81,7 +81,7 @@ _CODE: Final = re.compile("`([^`]+)`")
 
 def with_code(text: str) -> Markup:
     """A sentence in which what stands between backticks is to be typed as it is."""
-    return Markup(_CODE.sub(r'<code dir="ltr">\1</code>', escape(text)))  # noqa: S704 - escaped
+    return Markup(_CODE.sub(r'<code dir="ltr">\1</code>', str(escape(text))))  # noqa: S704 - escaped
 
 
 _BROWSERS: Final = (

@@ -15,6 +15,7 @@
     return found;
   }
 
+  // Where nothing is pointed at, the words below the plot tell the latest.
   function options(element, width) {
     const language = document.documentElement.lang;
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "12px Inter, Rubik, sans-serif" };
@@ -29,8 +30,8 @@
       axes: [{ ...axis, values: (plot, splits) => splits.map((at) => clock.format(at * 1000)), space: 90 }, { ...axis, values: (plot, splits) => splits.map((count) => compact.format(count)), size: 56 }],
       scales: { y: { range: (plot, least, most) => [0, Math.max(1, most * 1.05)] } },
       series: [
-        { label: element.dataset.time, value: (plot, at) => (at == null ? "–" : clock.format(at * 1000)) },
-        ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: false }, value: (plot, count) => (count == null ? "–" : numbers.format(count)) })),
+        { label: element.dataset.time, value: (plot, at) => clock.format((at ?? plot.data[0].at(-1)) * 1000) },
+        ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: false }, value: (plot, count, index) => numbers.format(count ?? plot.data[index].at(-1) ?? 0) })),
       ],
     };
   }
