@@ -10,6 +10,7 @@ from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, Literal
+from unicodedata import bidirectional
 
 from babel import Locale
 from babel.core import negotiate_locale
@@ -72,7 +73,10 @@ class Speech:
         if not text or self.code == DEFAULT or len(text) > _LONGEST:
             return text
         told = retold(text, self._sentence)
-        return self.gettext(text) if told == text else told
+        told = self.gettext(text) if told == text else told
+        # Where a sentence of ours begins with a name in another script, it is not read in that one's direction.
+        is_turned = self.direction == "rtl" and told != text and _direction_of(told) == "L"
+        return f"\N{RIGHT-TO-LEFT MARK}{told}" if is_turned else told
 
     def _sentence(self, text: str, depth: int = 0) -> str | None:
         """depth: within how many other sentences it stands as a value."""
@@ -145,6 +149,11 @@ class Speech:
             "ngettext": self.ngettext,
             "told": self.told,
         }
+
+
+def _direction_of(text: str) -> str | None:
+    """That of the first character that has one, which a browser takes for the whole (`dir="auto"`, `<bdi>`)."""
+    return next((kind for kind in map(bidirectional, text) if kind in {"L", "R", "AL"}), None)
 
 
 def _filled(said: str, values: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from server.dashboard.formats import day_in
 from server.dashboard.languages import speech
 from server.domain import (
     account_news,
@@ -38,6 +39,7 @@ from server.services.runs import InFlight
 from tests.dashboard.hebrew import english_in
 
 _NOW = datetime(2026, 11, 28, 18, tzinfo=UTC)
+_HEBREW = tuple("אבגדהוזחטיכלמנסעפצקרשת")
 _TEMPLATE_NEWS = "message_template_status_update"
 _ADDRESS = "https://cdn.example/a.png"
 
@@ -239,4 +241,11 @@ def test_what_stands_beside_a_code_in_a_list_is_told_too() -> None:
 
 
 def test_a_day_is_written_as_its_language_does() -> None:
-    assert speech("he").told("1 more day up to Thu 3 Dec").endswith("יום ה׳ 3 דצמ׳")
+    hebrew = speech("he")
+    assert hebrew.told("1 more day up to Thu 3 Dec").endswith(day_in(hebrew.locale, date(2026, 12, 3)))
+
+
+def test_a_sentence_that_begins_with_a_name_is_read_in_its_own_direction() -> None:
+    told = speech("he").told("WhatsApp does not accept the channel's token.")
+    assert told.startswith(("\N{RIGHT-TO-LEFT MARK}", *_HEBREW))
+    assert speech("he").told("(#100) Invalid parameter") == "(#100) Invalid parameter"
