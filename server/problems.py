@@ -4,7 +4,7 @@ The framework's own errors come out in the same shape: an unknown path, a wrong 
 of the wrong type.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from server.domain.errors import (
     TooLarge,
     Unreachable,
 )
+from server.domain.invalid_values import in_plain_words
 from server.once import AnsweredBefore
 
 CONTENT_TYPE: Final = "application/problem+json"
@@ -156,26 +157,10 @@ def _pointer(item: dict[str, Any]) -> str:
     return "".join(f"/{field.replace('~', '~0').replace('/', '~1')}" for field in fields)
 
 
-_IN_PLAIN_WORDS: Final[Mapping[str, str]] = {
-    "missing": "It is missing.",
-    "extra_forbidden": "There is no such field.",
-    "model_attributes_type": "It should be an object.",
-    "model_type": "It should be an object.",
-    "dict_type": "It should be an object.",
-    "list_type": "It should be a list.",
-    "string_type": "It should be text.",
-    "string_unicode": "It has half of a character (a lone surrogate), which cannot be stored.",
-    "int_type": "It should be a whole number.",
-    "int_parsing": "It should be a whole number.",
-    "int_from_float": "It should be a whole number.",
-    "timezone_aware": "It should name its time zone, such as 2027-01-31T09:00:00Z.",
-}
-
-
 def _plain(item: dict[str, Any]) -> str:
     if item["type"] == "json_invalid":
         return f"The body is not JSON: {item.get('ctx', {}).get('error', item['msg'])}."
-    return _IN_PLAIN_WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
+    return in_plain_words(item["type"], item.get("ctx", {}), str(item["msg"]))
 
 
 async def _of_the_framework(_: Request, error: Exception) -> JSONResponse:

@@ -79,19 +79,22 @@ def prepare(database_url: str, data_dir: Path) -> tuple[Access, int]:
 
 async def _prepare(database_url: str, known: Access | None, secret: str) -> tuple[Access, int]:
     async with async_engine(database_url) as engine:
-        access = await _access(engine, known, secret)
+        access, channel_id = await _access(engine, known, secret)
         async with engine.begin() as connection:
             business_id = await accounts.find_business(connection, BUSINESS)
             senders = await channels.senders(connection, vault(settings()), business_id)
             await templates.sync_all(connection, settings(), business_id, senders)
         await import_contacts(engine, business_id, _contacts())
-        outside = await Lookout(engine, settings(), vault(settings())).of_message(business_id, None, MESSAGE)
+        outside = await Lookout(engine, settings(), vault(settings())).of_message(business_id, channel_id, MESSAGE)
         async with engine.begin() as connection:
-            return access, await _broadcast(connection, business_id, outside)
+            return access, await _broadcast(connection, business_id, channel_id, outside)
 
 
-async def _access(engine: AsyncEngine, known: Access | None, secret: str) -> Access:
-    """The business with its number, made at the first start; the number's app secret is always the simulator's."""
+async def _access(engine: AsyncEngine, known: Access | None, secret: str) -> tuple[Access, int]:
+    """The business with its number, made at the first start; the number's app secret is always the simulator's.
+
+    Returns how to get in and the number's id: whoever tries the demo may have added others.
+    """
     async with engine.begin() as connection:
         password = secrets.token_urlsafe(9)
         try:
@@ -100,18 +103,20 @@ async def _access(engine: AsyncEngine, known: Access | None, secret: str) -> Acc
             known = None
             business_id = await accounts.create_business(connection, BUSINESS, EMAIL, password)
         new = NewChannel(PHONE_NUMBER_ID, WABA_ID, "demo-token", secret, secrets.token_urlsafe(16), RATE)
-        await channels.add(connection, vault(settings()), business_id, new)
-        if known is not None:
-            return known
-        return Access(EMAIL, password, await accounts.create_api_key(connection, business_id, "demo"))
+        channel_id = await channels.add(connection, vault(settings()), business_id, new)
+        if known is None:
+            known = Access(EMAIL, password, await accounts.create_api_key(connection, business_id, "demo"))
+        return known, channel_id
 
 
-async def _broadcast(connection: AsyncConnection, business_id: int, outside: Outside) -> int:
+async def _broadcast(connection: AsyncConnection, business_id: int, channel_id: int, outside: Outside) -> int:
     """The newest broadcast, if it has not ended; else a new one to everybody."""
     newest = await broadcast_json.show_many(connection, business_id, status=None, before_id=None, limit=1)
     if newest and newest[0]["status"] not in (*FINAL, BroadcastStatus.SETTLING, BroadcastStatus.DRAFT):
         return int(newest[0]["id"])
-    new = drafts.NewBroadcast("Spring order updates", MESSAGE, default_country="IL", rate_limit=RATE)
+    new = drafts.NewBroadcast(
+        "Spring order updates", MESSAGE, channel_id=channel_id, default_country="IL", rate_limit=RATE
+    )
     broadcast_id = await drafts.create(connection, business_id, new)
     await drafts.add_recipients(connection, broadcast_id, _people())
     await drafts.start(

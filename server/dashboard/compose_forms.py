@@ -11,6 +11,7 @@ from server.api_models.messages import TemplateMessage
 from server.domain.blanks import Blank, filled
 from server.domain.canary import Bounds
 from server.domain.errors import BadInput, Problem
+from server.domain.invalid_values import in_plain_words
 from server.domain.phones import is_country
 from server.domain.sentences import said
 
@@ -61,7 +62,13 @@ def message_in(form: FormData, blanks: Sequence[Blank], message: Mapping[str, An
     try:
         checked = TemplateMessage.model_validate(made["template"])
     except ValidationError as error:
-        problems = [Problem("/".join(("/template", *map(str, one["loc"]))), one["msg"]) for one in error.errors()]
+        problems = [
+            Problem(
+                "/".join(("/template", *map(str, one["loc"]))),
+                in_plain_words(one["type"], one.get("ctx", {}), one["msg"]),
+            )
+            for one in error.errors()
+        ]
         raise BadInput(problems[0].detail, problems=problems) from error
     return {"template": checked.model_dump(exclude_none=True, exclude_defaults=True)}
 

@@ -1,5 +1,6 @@
 """How a number, a share, a time and a phone look: decided here and nowhere else."""
 
+import re
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -8,7 +9,7 @@ from babel import Locale
 from babel.core import get_global
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 NOTHING: Final = "\N{EN DASH}"
 
@@ -73,6 +74,14 @@ def phone(number: str) -> str:
     except phonenumbers.NumberParseException:
         return number
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+_CODE: Final = re.compile("`([^`]+)`")
+
+
+def with_code(text: str) -> Markup:
+    """A sentence in which what stands between backticks is to be typed as it is."""
+    return Markup(_CODE.sub(r'<code dir="ltr">\1</code>', str(escape(text))))  # noqa: S704 - escaped
 
 
 _BROWSERS: Final = (

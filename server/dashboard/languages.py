@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+from unicodedata import bidirectional
 
 from babel import Locale
 from babel.core import negotiate_locale
@@ -20,7 +21,8 @@ from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from markupsafe import Markup, escape
 
-from server.dashboard.formats import number_in
+from server.dashboard.formats import day_in, number_in
+from server.domain.sending_plan import read as read_day
 from server.domain.sentences import Made, Patterns, Value, in_the_middle, retold, told_each
 
 DEFAULT: Final = "en"
@@ -33,6 +35,9 @@ _MOST_KEPT: Final = 4_096
 _LONGEST: Final = 2_000
 # No sentence of ours stands deeper within others; what others write may look as if it did.
 _DEEPEST: Final = 3
+# What a country is called, among others that have no such code.
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+_HEBREW: Final = re.compile("[\N{HEBREW LETTER ALEF}-\N{HEBREW LETTER TAV}]")
 _COUNT: Final = re.compile(r"\d{1,3}(?:,\d{3})+|\d+")
 
 
@@ -68,7 +73,10 @@ class Speech:
         if not text or self.code == DEFAULT or len(text) > _LONGEST:
             return text
         told = retold(text, self._sentence)
-        return self.gettext(text) if told == text else told
+        told = self.gettext(text) if told == text else told
+        # Where a sentence of ours begins with a name in another script, it is not read in that one's direction.
+        is_turned = self.direction == "rtl" and told != text and _direction_of(told) == "L"
+        return f"\N{RIGHT-TO-LEFT MARK}{told}" if is_turned else told
 
     def _sentence(self, text: str, depth: int = 0) -> str | None:
         """depth: within how many other sentences it stands as a value."""
@@ -79,6 +87,10 @@ class Speech:
     def _phrase(self, text: str, depth: int) -> str | None:
         if text in self._known:
             return self.gettext(text)
+        if day := read_day(text):
+            return day_in(self.locale, day)
+        if depth and _COUNTRY.fullmatch(text):
+            return self._apart(text)
         made = self._patterns.find(text)
         return made and self._made(made, depth)
 
@@ -103,14 +115,26 @@ class Speech:
         if not is_quoted and _COUNT.fullmatch(text):
             return number_in(self.locale, int(text.replace(",", ""))) if "," in text else text
         told = text if is_quoted else self._enumeration(text, depth) or retold(text, self._at(depth))
-        # Another script within a line of this one does not turn what is around it.
-        is_apart = self.direction == "rtl" and told == text and any(map(str.isalpha, text))
-        return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if is_apart else told
+        return self._apart(text) if told == text and any(map(str.isalpha, text)) else told
+
+    def _apart(self, text: str) -> str:
+        """Another script within a line of this one, so that it does not turn what is around it."""
+        is_turned = self.direction == "rtl"
+        return f"\N{FIRST STRONG ISOLATE}{text}\N{POP DIRECTIONAL ISOLATE}" if is_turned else text
 
     def _enumeration(self, text: str, depth: int) -> str | None:
         last = next((last for last in (" and ", " or ") if last in text), ", ")
-        told = told_each(text, self._at(depth)) or told_each(text, self._at(depth), last)
-        return format_list(told, style="or" if last == " or " else "standard", locale=self.locale) if told else None
+        tell = self._at(depth)
+        head, _, tail = text.rpartition(last)
+        both = told_each(f"{head}, {tail}", tell) if head and tell(tail) is not None else None
+        told = both or told_each(text, tell) or told_each(text, tell, last)
+        return self._listed(told, "or" if last == " or " else "standard") if told else None
+
+    def _listed(self, words: list[str], style: Literal["or", "standard"]) -> str:
+        # What Hebrew writes as one word with "and" is set off where it begins with no Hebrew letter.
+        if self.code == "he" and style == "standard" and not _HEBREW.match(words[-1]):
+            words = [*words[:-1], f"-{words[-1]}"]
+        return format_list(words, style=style, locale=self.locale)
 
     def _at(self, depth: int) -> Callable[[str], str | None]:
         return lambda text: self._sentence(text, depth)
@@ -125,6 +149,11 @@ class Speech:
             "ngettext": self.ngettext,
             "told": self.told,
         }
+
+
+def _direction_of(text: str) -> str | None:
+    """That of the first character that has one, which a browser takes for the whole (`dir="auto"`, `<bdi>`)."""
+    return next((kind for kind in map(bidirectional, text) if kind in {"L", "R", "AL"}), None)
 
 
 def _filled(said: str, values: Mapping[str, Any]) -> str:

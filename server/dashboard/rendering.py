@@ -54,6 +54,7 @@ def environment() -> Environment:
     }
     made.filters["phone"] = formats.phone
     made.filters["browser"] = formats.browser
+    made.filters["with_code"] = formats.with_code
     return made
 
 

@@ -72,31 +72,50 @@ def _places(limit: int, taken: Sequence[Freed], now: datetime) -> list[Freed]:
 
 
 def in_words(plan: Plan, today: date) -> str:
-    """The first days, and how far it goes: `Today 1,000, Thu 26 Nov 1,000 and Fri 27 Nov 500`."""
-    days = [f"{_name(day.date, today)} {day.people:,}" for day in plan.days[:SHOWN_DAYS]]
+    """The first days, and how far it goes: `1,000 today, 1,000 on Thu 26 Nov and 500 on Fri 27 Nov`."""
+    days = [_on(day, today) for day in plan.days[:SHOWN_DAYS]]
     more = plan.days[SHOWN_DAYS:]
     if more:
-        last = _name(more[-1].date, today)
-        days.append(
-            counted(
-                "1 more day, the last of them %(day)s", "%(n)s more days, the last of them %(day)s", len(more), day=last
-            )
-        )
+        last = written(more[-1].date)
+        days.append(counted("1 more day up to %(day)s", "%(n)s more days up to %(day)s", len(more), day=last))
     if plan.later_count:
-        days.append(said("%(count)s later", count=f"{plan.later_count:,}"))
+        days.append(counted("1 later", "%(n)s later", plan.later_count))
     return _listed(days)
 
 
-def _name(day: date, today: date) -> str:
-    if day == today:
-        return "Today"
-    # Not by strftime: its words change with the locale of the process.
-    return f"{_WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
+def _on(day: Day, today: date) -> str:
+    if day.date == today:
+        return counted("1 today", "%(n)s today", day.people)
+    return counted("1 on %(day)s", "%(n)s on %(day)s", day.people, day=written(day.date))
 
 
 def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else "nobody"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else said("nobody")
 
 
+def written(day: date) -> str:
+    """A day as `Thu 26 Nov`. Not by strftime: its words change with the locale of the process."""
+    return f"{_WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}"
+
+
+def read(text: str) -> date | None:
+    """A day of which `written` makes this text, in some year; None where there is none such."""
+    match text.split(" "):
+        case [weekday, day, month] if weekday in _WEEKDAYS and month in _MONTHS and day.isdecimal() and len(day) < 3:
+            days = (_day_of(year, _MONTHS.index(month) + 1, int(day)) for year in _EVERY_CALENDAR)
+            return next((found for found in days if found and found.weekday() == _WEEKDAYS.index(weekday)), None)
+        case _:
+            return None
+
+
+def _day_of(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+# The days of the week fall on the same dates every 28 years.
+_EVERY_CALENDAR: Final = range(2000, 2028)
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

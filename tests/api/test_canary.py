@@ -49,7 +49,7 @@ def test_a_broadcast_that_is_meant_to_take_days_is_told_its_plan_and_not_warned(
     found = {finding["code"]: finding for finding in api.get(f"/broadcasts/{meant}/preflight").json["findings"]}
     assert "messaging_limit" not in found
     assert found["spread_over_days"]["level"] == "info"
-    assert "Today 10, " in found["spread_over_days"]["detail"]
+    assert "10 today, " in found["spread_over_days"]["detail"]
     codes = {finding["code"] for finding in api.get(f"/broadcasts/{not_meant}/preflight").json["findings"]}
     assert "messaging_limit" in codes
     assert "spread_over_days" not in codes

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from server.dashboard.formats import day_in
 from server.dashboard.languages import speech
 from server.domain import (
     account_news,
@@ -24,6 +25,7 @@ from server.domain.decisions import BreakerCandidate
 from server.domain.errors import BadInput, StateDoesNotAllow
 from server.domain.evidence import Neighbours, Silence, UnknownPolicy, outlook
 from server.domain.frequency_cap import FrequencyCap
+from server.domain.invalid_values import in_plain_words
 from server.domain.meanings import MEANINGS, explain_stop
 from server.domain.media_findings import LinkAnswer, LinkRefused, LinkSilent
 from server.domain.messages import plan_template
@@ -37,6 +39,7 @@ from server.services.runs import InFlight
 from tests.dashboard.hebrew import english_in
 
 _NOW = datetime(2026, 11, 28, 18, tzinfo=UTC)
+_HEBREW = tuple("אבגדהוזחטיכלמנסעפצקרשת")
 _TEMPLATE_NEWS = "message_template_status_update"
 _ADDRESS = "https://cdn.example/a.png"
 
@@ -190,6 +193,18 @@ def _of_plans() -> Iterator[str]:
         yield preflight.of_plan(1_000, sending_plan.in_words(plan, _NOW.date())).detail
 
 
+def _of_values() -> Iterator[str]:
+    yield from (
+        text for kind in ("missing", "list_type", "string_type") if (text := in_plain_words(kind, {}, "Missing"))
+    )
+    for kind in ("string_too_short", "too_short"):
+        yield from (in_plain_words(kind, {"min_length": n}, "") for n in (1, 2, 60))
+    for kind in ("string_too_long", "too_long"):
+        yield from (in_plain_words(kind, {"max_length": n}, "") for n in (1, 2, 1_024))
+    for kind, bound in (("greater_than_equal", "ge"), ("less_than", "lt"), ("less_than_equal", "le")):
+        yield in_plain_words(kind, {bound: 1_000}, "")
+
+
 def _details(findings: Callable[[], Iterator[preflight.Finding]]) -> Callable[[], Iterator[str]]:
     return lambda: (finding.detail for finding in findings())
 
@@ -205,6 +220,7 @@ _KINDS: dict[str, Callable[[], Iterator[str]]] = {
     "moves": _of_moves,
     "messages": _of_messages,
     "plans": _of_plans,
+    "values": _of_values,
 }
 
 
@@ -214,3 +230,22 @@ def test_nothing_that_the_engine_says_is_english_in_hebrew(kind: str) -> None:
     assert len(told) > 1
     left = {text: (words, english_in(words)) for text, words in told.items() if english_in(words)}
     assert not left, left
+
+
+def test_what_stands_beside_a_code_in_a_list_is_told_too() -> None:
+    missing = (Counted("JP", 30), Counted(None, 5))
+    (finding,) = cost_findings.of_cost(Cost("EUR", "marketing", Decimal(0), (), missing, None))
+    assert "\N{FIRST STRONG ISOLATE}JP\N{POP DIRECTIONAL ISOLATE} ומספרים בלי מדינה" in speech("he").told(
+        finding.detail
+    )
+
+
+def test_a_day_is_written_as_its_language_does() -> None:
+    hebrew = speech("he")
+    assert hebrew.told("1 more day up to Thu 3 Dec").endswith(day_in(hebrew.locale, date(2026, 12, 3)))
+
+
+def test_a_sentence_that_begins_with_a_name_is_read_in_its_own_direction() -> None:
+    told = speech("he").told("WhatsApp does not accept the channel's token.")
+    assert told.startswith(("\N{RIGHT-TO-LEFT MARK}", *_HEBREW))
+    assert speech("he").told("(#100) Invalid parameter") == "(#100) Invalid parameter"

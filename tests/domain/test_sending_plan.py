@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.domain.sending_plan import Day, Freed, Plan, in_words, plan_days
+from server.domain.sending_plan import Day, Freed, Plan, in_words, plan_days, read, written
 
 NOW = datetime(2026, 11, 25, 9, tzinfo=UTC)
 freed_within_a_day = st.lists(
@@ -50,9 +50,9 @@ def test_places_of_yesterday_come_free_at_their_hour() -> None:
 
 def test_the_plan_reads_like_a_calendar() -> None:
     plan = plan_days(2_500, 1_000, [], NOW)
-    assert in_words(plan, NOW.date()) == "Today 1,000, Thu 26 Nov 1,000 and Fri 27 Nov 500"
+    assert in_words(plan, NOW.date()) == "1,000 today, 1,000 on Thu 26 Nov and 500 on Fri 27 Nov"
     long = plan_days(10_000, 1_000, [], NOW)
-    assert in_words(long, NOW.date()).endswith("Sat 28 Nov 1,000 and 6 more days, the last of them Fri 4 Dec")
+    assert in_words(long, NOW.date()).endswith("1,000 on Sat 28 Nov and 6 more days up to Fri 4 Dec")
     longest = plan_days(100_000, 1_000, [], NOW)
     assert in_words(longest, NOW.date()).endswith("and 8,000 later")
     assert in_words(Plan((), 0), NOW.date()) == "nobody"
@@ -61,3 +61,15 @@ def test_the_plan_reads_like_a_calendar() -> None:
 def test_a_lowered_limit_lets_nobody_in_before_enough_have_left() -> None:
     taken = [Freed(NOW + timedelta(hours=2), 300), Freed(NOW + timedelta(hours=20), 700)]
     assert plan_days(400, 250, taken, NOW).days == (Day(date(2026, 11, 26), 250), Day(date(2026, 11, 27), 150))
+
+
+@given(st.dates())
+def test_a_day_that_was_written_is_read_as_one_of_the_same_name(day: date) -> None:
+    found = read(written(day))
+    assert found is not None
+    assert written(found) == written(day)
+
+
+@given(st.text() | st.sampled_from(("Thu 31 Feb", "Thu 0 Nov", "Thu 999 Nov", "Thu \u0663 Nov x", "Thu 26 Novo")))
+def test_what_is_no_day_is_none(text: str) -> None:
+    assert read(text) is None

@@ -14,7 +14,12 @@
     if (Math.abs(seconds) < 10) return document.body.dataset.justNow;
     if (Math.abs(seconds) > 7 * 86400) return short.format(instant);
     const [unit, size] = STEPS.find(([, length]) => Math.abs(seconds) >= length);
-    return relative.format(Math.round(seconds / size), unit);
+    // Hebrew says one in a word, and then once more as a number in brackets.
+    return relative.format(Math.round(seconds / size), unit).replace(/\s\(1\)$/, "");
+  }
+
+  function timeOfDay(instant) {
+    return instant.toDateString() === new Date().toDateString() ? clock.format(instant) : short.format(instant);
   }
 
   function showTimes(root) {
@@ -22,7 +27,7 @@
       const instant = new Date(element.dateTime);
       element.title = exact.format(instant);
       const look = element.dataset.look;
-      const text = look === "exact" ? short.format(instant) : look === "clock" ? clock.format(instant) : said(instant);
+      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : said(instant);
       if (element.textContent !== text) element.textContent = text;
     }
   }

@@ -5,6 +5,9 @@
   const HEIGHT = 220;
   const SERIES = ["sent", "delivered", "read", "failed"];
 
+  // Steps of the time, in seconds: the clock below shows no smaller ones.
+  const STEPS = [1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((n) => n * 60), ...[1, 2, 3, 6, 12, 24, 48, 168].map((n) => n * 3600)];
+
   function colour(name) {
     const probe = document.createElement("i");
     probe.dataset.tone = name;
@@ -15,6 +18,7 @@
     return found;
   }
 
+  // Where nothing is pointed at, the words below the plot tell the latest.
   function options(element, width) {
     const language = document.documentElement.lang;
     const axis = { stroke: colour("quiet"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "12px Inter, Rubik, sans-serif" };
@@ -26,11 +30,11 @@
       height: HEIGHT,
       cursor: { y: false, points: { size: 6 } },
       legend: { markers: { width: 0, fill: (plot, index) => (index ? colour(SERIES[index - 1]) : "transparent") } },
-      axes: [{ ...axis, values: (plot, splits) => splits.map((at) => clock.format(at * 1000)), space: 90 }, { ...axis, values: (plot, splits) => splits.map((count) => compact.format(count)), size: 56 }],
+      axes: [{ ...axis, values: (plot, splits) => splits.map((at) => clock.format(at * 1000)), space: 90, incrs: STEPS }, { ...axis, values: (plot, splits) => splits.map((count) => compact.format(count)), size: 56 }],
       scales: { y: { range: (plot, least, most) => [0, Math.max(1, most * 1.05)] } },
       series: [
-        { label: element.dataset.time, value: (plot, at) => (at == null ? "–" : clock.format(at * 1000)) },
-        ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: false }, value: (plot, count) => (count == null ? "–" : numbers.format(count)) })),
+        { label: element.dataset.time, value: (plot, at) => clock.format((at ?? plot.data[0].at(-1)) * 1000) },
+        ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: false }, value: (plot, count, index) => numbers.format(count ?? plot.data[index].at(-1) ?? 0) })),
       ],
     };
   }
