@@ -175,6 +175,13 @@ _IN_PLAIN_WORDS: Final[Mapping[str, str]] = {
 def _plain(item: dict[str, Any]) -> str:
     if item["type"] == "json_invalid":
         return f"The body is not JSON: {item.get('ctx', {}).get('error', item['msg'])}."
+    if (
+        item["type"] == "model_attributes_type"
+        and tuple(item["loc"]) == ("body",)
+        and not isinstance(item["input"], list)
+    ):
+        # Most often a body that came as a form, which is what curl says where nobody names another type.
+        return "The body should be a JSON object, with the header Content-Type: application/json."
     return _IN_PLAIN_WORDS.get(item["type"]) or str(item["msg"]).removeprefix("Value error, ")
 
 
