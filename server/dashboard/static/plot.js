@@ -27,8 +27,8 @@
       cursor: { y: false, points: { size: 6 } },
       legend: { markers: { width: 0, fill: (plot, index) => (index ? colour(SERIES[index - 1]) : "transparent") } },
       axes: [{ ...axis, values: (plot, splits) => splits.map((at) => clock.format(at * 1000)), space: 90 }, { ...axis, values: (plot, splits) => splits.map((count) => compact.format(count)), size: 56 }],
-      // One moment alone has no width, and would be drawn as days: give it a minute.
-      scales: { x: { range: (plot, first, last) => (first === last ? [first - 30, first + 30] : [first, last]) }, y: { range: (plot, least, most) => [0, Math.max(1, most * 1.05)] } },
+      // One moment alone has no width, and would be drawn as a thousand days: give it a minute.
+      scales: { x: { range: (plot, first, last) => (plot.data[0].length === 1 ? [first - 30, first + 30] : [first, last]) }, y: { range: (plot, least, most) => [0, Math.max(1, most * 1.05)] } },
       series: [
         { label: element.dataset.time, value: (plot, at) => (at == null ? "–" : clock.format(at * 1000)) },
         ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: (plot) => plot.data[0].length === 1 }, value: (plot, count) => (count == null ? "–" : numbers.format(count)) })),
