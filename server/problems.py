@@ -160,6 +160,13 @@ def _pointer(item: dict[str, Any]) -> str:
 def _plain(item: dict[str, Any]) -> str:
     if item["type"] == "json_invalid":
         return f"The body is not JSON: {item.get('ctx', {}).get('error', item['msg'])}."
+    if (
+        item["type"] == "model_attributes_type"
+        and tuple(item["loc"]) == ("body",)
+        and not isinstance(item["input"], list)
+    ):
+        # Most often a body that came as a form, which is what curl says where nobody names another type.
+        return "The body should be a JSON object, with the header Content-Type: application/json."
     return in_plain_words(item["type"], item.get("ctx", {}), str(item["msg"]))
 
 

@@ -120,9 +120,9 @@ async def _change(database_url: str, business: str, changes: dict[str, Any]) -> 
 
 def _in_options(error: BadInput) -> BadInput:
     """What is wrong, by the names that the terminal has."""
-    named = [(_option_of(problem.pointer), problem.detail) for problem in error.problems]
-    problems = [Problem(option, f"{option}: {detail}") for option, detail in named]
-    return BadInput(problems[0].detail, problems=problems)
+    problems = [Problem(_option_of(problem.pointer), problem.detail) for problem in error.problems]
+    first = problems[0]
+    return BadInput(f"{first.pointer}: {first.detail}", problems=problems)
 
 
 def _option_of(pointer: str) -> str:
@@ -143,7 +143,10 @@ def _hours(text: str, days_off: list[str]) -> dict[str, Any]:
 
 
 def _cap(text: str) -> dict[str, Any]:
-    messages, _, days = text.partition("/")
+    messages, parted, days = text.partition("/")
+    if not parted:
+        detail = f'--frequency-cap is "{text}"; it should be messages and days, such as 2/7, or {OFF}.'
+        raise BadInput(detail, pointer="--frequency-cap")
     return {"messages": _number(messages), "days": _number(days)}
 
 

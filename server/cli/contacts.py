@@ -118,11 +118,18 @@ def _tell(
 ) -> None:
     from datetime import UTC, datetime
 
+    from server.domain.phones import NO_COUNTRY
     from server.services import accounts, consents
     from server.services.consents import WishTold
     from server.services.contacts import phone_of
 
-    number = phone_of(phone, country_code(country), "PHONE")
+    try:
+        number = phone_of(phone, country_code(country), "PHONE")
+    except BadInput as error:
+        if str(error).rstrip(".").lower() != NO_COUNTRY:
+            raise
+        detail = f'"{phone}" has no country code; write it like +972501234567, or name the country: --country IL.'
+        raise BadInput(detail, pointer="PHONE") from error
     source, note = why
 
     async def tell(connection: "AsyncConnection") -> None:

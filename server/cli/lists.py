@@ -50,7 +50,8 @@ def country_code(code: str | None) -> str | None:
     from server.domain.phones import is_country
 
     if code is not None and not is_country(code.upper()):
-        raise BadInput(f'--country is "{code}"; it should be two letters, such as IL.', pointer="--country")
+        detail = f'--country is "{code}"; it should be the two letters of a country (ISO 3166), such as IL.'
+        raise BadInput(detail, pointer="--country")
     return code.upper() if code else None
 
 

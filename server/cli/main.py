@@ -94,7 +94,7 @@ def _explained(error: BaseException) -> Exit:
         case ClarionError():
             code = explain(error)
         case TyperException():
-            message = error.format_message()
+            message = error.format_message().replace(": Value error, ", ": ")
             say(message if message.startswith("Usage:") else f"Error: {message}")  # typed alone, a group shows its help
             code = Exit.BAD_INPUT
         case UnicodeEncodeError() if words := [word for word in sys.argv if not _is_text(word)]:

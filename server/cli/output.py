@@ -52,7 +52,7 @@ def explain(error: ClarionError) -> Exit:
     say(f"Error: {error}")
     if isinstance(error, BadInput):
         for problem in error.problems:
-            if problem.detail != str(error):
+            if str(error) not in {problem.detail, f"{problem.pointer}: {problem.detail}"}:
                 say(f"  {problem.pointer}: {problem.detail}" if problem.pointer else f"  {problem.detail}")
     return next(code for kind, code in _EXITS.items() if isinstance(error, kind))
 
@@ -112,7 +112,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, int) and value > 9_999:
         return f"{value:,}"
-    text = str(value)
+    text = _plain(value)
     return _to_the_minute(text) if len(text) > 19 and text[10:11] == "T" and text.endswith("Z") else text
 
 

@@ -114,6 +114,8 @@ def simulator(
         )
     except CannotStart as error:
         say(f"Error: {error}")
+        if port and str(error).startswith(f"cannot listen on 127.0.0.1 port {port}:"):
+            say("A simulator may be running there: `clarion up --demo` has one. --port N takes another port.")
         raise typer.Exit(Exit.ENVIRONMENT) from error
 
 

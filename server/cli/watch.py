@@ -106,7 +106,7 @@ class Display:
             transient=True,
             disable=not stderr.is_terminal,
         )
-        self._task = self._progress.add_task("", total=1, words="")
+        self._task = self._progress.add_task("", total=1, words="", visible=False)  # nothing is known yet
         self._said = ""
         self._said_at = time.monotonic()
 
@@ -119,7 +119,7 @@ class Display:
 
     def update(self, done: int, total: int, words: str) -> None:
         """Show how it stands now: so many people of so many, and what is to be said of it."""
-        self._progress.update(self._task, total=max(total, 1), completed=done, words=words)
+        self._progress.update(self._task, total=max(total, 1), completed=done, words=words, visible=True)
         if stderr.is_terminal or time.monotonic() - self._said_at < SAY_EVERY_SECONDS:
             return
         self._said_at = time.monotonic()

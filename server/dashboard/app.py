@@ -157,6 +157,8 @@ async def _show_error(request: Request, error: Exception) -> Response:
 
 async def _show_bad_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if any(item["loc"][0] == "path" for item in error.errors()):
+        return _page(request, HTTPStatus.NOT_FOUND, _PHRASES[HTTPStatus.NOT_FOUND])
     fields = ", ".join(dict.fromkeys(str(item["loc"][-1]) for item in error.errors()))
     return _page(
         request, HTTPStatus.UNPROCESSABLE_ENTITY, said('What came in "%(fields)s" cannot be used.', fields=fields)

@@ -101,7 +101,8 @@ def _card(prices: tuple[Price, ...], currencies: Mapping[str, int], problems: li
         named = ", ".join(f"{currency} (line {line})" for currency, line in currencies.items())
         problems.append(Problem("currency", f"A rate card has one currency; this one has {named}."))
     if problems:
-        detail = problems[0].detail if len(problems) == 1 else f"{len(problems)} things keep this rate card out."
+        only = f"{problems[0].pointer}: {problems[0].detail}" if len(problems) == 1 else ""
+        detail = only or f"{len(problems)} things keep this rate card out."
         raise BadInput(detail, problems=problems[:_SHOWN_PROBLEMS])
     if not prices:
         raise BadInput("This rate card has no prices.")

@@ -33,6 +33,7 @@ def test_settings_are_changed_and_shown(clarion: Clarion) -> None:
         (["--unknown-policy", "guess"], "--unknown-policy"),
         (["--day-off", "monday"], "--quiet-hours"),
         (["--frequency-cap", "two/7"], "--frequency-cap: messages is"),
+        (["--frequency-cap", "2"], '--frequency-cap is "2"; it should be messages and days, such as 2/7'),
         (["--approval-over", "many"], '--approval-over: "many" is no number of people'),
         ([], "Say what is to be changed"),
     ],
@@ -42,3 +43,4 @@ def test_what_cannot_be_is_refused_by_the_name_of_the_option(clarion: Clarion, o
     assert done.code == 2
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 2
+    assert "--quiet-hours: --quiet-hours" not in done.stderr

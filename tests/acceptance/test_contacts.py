@@ -28,6 +28,11 @@ def test_contacts_are_imported_listed_opted_out_and_sent_to(clarion: Clarion, si
     assert clarion.run("contacts", "opt-out", "050-0000003", *of_acme, "--country", "IL").code == 0
     told = clarion.run("contacts", "opt-out", "+972500000004", *of_acme, "--json").json
     assert told == {"phone": "+972500000004", "opted_out": True}
+    nowhere = clarion.run("contacts", "opt-out", "050-0000004", *of_acme)
+    assert (nowhere.code, nowhere.stderr) == (
+        2,
+        'Error: "050-0000004" has no country code; write it like +972501234567, or name the country: --country IL.\n',
+    )
     assert clarion.run("contacts", "opt-in", "+972500000004", *of_acme).code == 0
     listed = clarion.run("contacts", "list", *of_acme, "--tag", "VIP", "--not-opted-out", "--json")
     assert [one["name"] for one in json.loads(listed.stdout)] == ["Dana", "Noa"]

@@ -14,6 +14,7 @@ def test_a_key_is_made_listed_and_revoked(clarion: Clarion) -> None:
     listed = clarion.run("api-key", "list", "--business", "Acme")
     assert "shop" in listed.stdout
     assert made.json["api_key"] not in listed.stdout
+    assert "+00:00" not in listed.stdout  # instants to the minute, as in every list
     number = str(made.json["id"])
     assert clarion.run("api-key", "revoke", number, "--business", "Acme").code == 0
     assert "shop" not in clarion.run("api-key", "list", "--business", "Acme").stdout
@@ -25,6 +26,7 @@ def test_a_scope_that_there_is_not_is_refused(clarion: Clarion) -> None:
     done = clarion.run("api-key", "create", "--business", "Acme", "--name", "shop", "--scope", "owner")
     assert done.code == 2
     assert "owner" in done.stderr
+    assert "Value error" not in done.stderr
 
 
 def test_the_doctor_finds_a_hole_in_the_wall(clarion: Clarion) -> None:

@@ -167,6 +167,13 @@ def test_bad_input_names_the_field(api: Api) -> None:
     assert api.get("/broadcasts").json["items"] == []
 
 
+def test_a_body_that_came_as_a_form_is_told_what_it_should_be(api: Api) -> None:
+    body = b'{"name": "x"}'
+    answer = api.call("POST", "/api/whatsapp/broadcasts", body, content_type="application/x-www-form-urlencoded")
+    assert answer.status == 422
+    assert "Content-Type: application/json" in answer.json["detail"]
+
+
 def test_numbers_of_nothing_are_404_whatever_they_look_like(api: Api) -> None:
     for number in ("999", "0", "-1", "abc", str(2**63), "9" * 40):
         assert api.get(f"/broadcasts/{number}").status == 404, number

@@ -104,6 +104,7 @@ def test_a_list_goes_on_behind_its_last_contact(visitor: Browser, api: Api) -> N
     rest = visitor.get(f"/contacts?cursor={cursor[1]}")
     assert [text.count('class="whole"') for text in (page.text, rest.text)] == [50, 10]
     assert visitor.get("/contacts?cursor=nonsense").status == 422
+    assert visitor.get("/broadcasts/new").status == 404
 
 
 async def test_an_opt_out_and_an_opt_in_are_kept_with_who_when_and_what_proves_them(

@@ -116,6 +116,7 @@ def test_a_line_that_cannot_be_used_keeps_the_card_out_and_is_named(line: str, s
     (problem,) = refused.value.problems
     assert problem.pointer == "line 7"
     assert said in problem.detail
+    assert str(refused.value) == f"line 7: {problem.detail}"
 
 
 @pytest.mark.parametrize("text", ["", "\n", "a,b\n1,2\n", "country,category,price,currency,valid_from\n", "\x00"])

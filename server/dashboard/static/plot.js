@@ -31,10 +31,11 @@
       cursor: { y: false, points: { size: 6 } },
       legend: { markers: { width: 0, fill: (plot, index) => (index ? colour(SERIES[index - 1]) : "transparent") } },
       axes: [{ ...axis, values: (plot, splits) => splits.map((at) => clock.format(at * 1000)), space: 90, incrs: STEPS }, { ...axis, values: (plot, splits) => splits.map((count) => compact.format(count)), size: 56 }],
-      scales: { y: { range: (plot, least, most) => [0, Math.max(1, most * 1.05)] } },
+      // One moment alone has no width, and would be drawn as a thousand days: give it a minute.
+      scales: { x: { range: (plot, first, last) => (plot.data[0].length === 1 ? [first - 30, first + 30] : [first, last]) }, y: { range: (plot, least, most) => [0, Math.max(1, most * 1.05)] } },
       series: [
         { label: element.dataset.time, value: (plot, at) => clock.format((at ?? plot.data[0].at(-1)) * 1000) },
-        ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: false }, value: (plot, count, index) => numbers.format(count ?? plot.data[index].at(-1) ?? 0) })),
+        ...SERIES.map((name) => ({ label: element.dataset[name], stroke: colour(name), width: 2, points: { show: (plot) => plot.data[0].length === 1 }, value: (plot, count, index) => numbers.format(count ?? plot.data[index].at(-1) ?? 0) })),
       ],
     };
   }
