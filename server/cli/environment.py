@@ -12,10 +12,11 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from server.addresses import Addresses
+from server.cli.only_one import running_in
 from server.cli.output import say
 from server.config import Settings, export, settings
 from server.database import async_engine, database_errors
-from server.domain.errors import DatabaseAway, QueueAway
+from server.domain.errors import BadInput, DatabaseAway, QueueAway
 from server.embedded import EmbeddedServers
 from server.migrations import upgrade
 from server.secrets import key_of_data_dir
@@ -44,6 +45,8 @@ def environment(*, needs_queue: bool = True) -> Iterator[Addresses]:
 def servers(configuration: Settings, *, needs_queue: bool = True) -> Iterator[Addresses]:
     """The servers alone, whatever the schema is; their addresses go into the environment of what is started."""
     own_database, own_queue = configuration.database_url, configuration.redis_url
+    if not own_database:
+        _go_where_the_running_one_goes(configuration)
     with ExitStack() as stack:
         database_url, redis_url = own_database, own_queue
         if not own_database or (needs_queue and not own_queue):
@@ -61,6 +64,23 @@ def servers(configuration: Settings, *, needs_queue: bool = True) -> Iterator[Ad
         key = configuration.secret_key or key_of_data_dir(configuration.data_dir)
         export(DATABASE_URL=database_url, REDIS_URL=redis_url, CLARION_SECRET_KEY=key)
         yield Addresses(database_url, redis_url)
+
+
+def _go_where_the_running_one_goes(configuration: Settings) -> None:
+    """Beside a `clarion up` it is its workers that send. Raises `BadInput` where this command is told of another place.
+
+    Else a trial on a simulator would look at one place, and go to real people by another.
+    """
+    running = running_in(configuration.data_dir)
+    if running is None or running.graph_api_url == configuration.graph_api_url:
+        return
+    if "graph_api_url" in configuration.model_fields_set:
+        raise BadInput(
+            f"CLARION_GRAPH_API_URL is {configuration.graph_api_url} here, but Clarion is running at {running.address}"
+            f" in the data folder {configuration.data_dir}, and sends to {running.graph_api_url}."
+            " Leave the setting out, or set CLARION_DATA_DIR to another folder."
+        )
+    export(CLARION_GRAPH_API_URL=running.graph_api_url)
 
 
 def say_data_folder(configuration: Settings) -> None:

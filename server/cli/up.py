@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from server.cli.environment import environment, say_data_folder
-from server.cli.only_one import only_one
+from server.cli.only_one import Running, only_one
 from server.cli.output import say, stderr
 from server.cli.parts import CannotListen, WithParent, end_with
 from server.cli.supervisor import Supervisor, servers_kept_alive, supervised
@@ -40,7 +40,7 @@ def up(
     end_with(with_parent)
     configuration = settings()  # before the environment of this command hides which servers are its own
     with ExitStack() as stack:
-        write_down_address = stack.enter_context(only_one(configuration.data_dir))
+        write_down = stack.enter_context(only_one(configuration.data_dir))
         found = stack.enter_context(environment())
         look_at_servers = stack.enter_context(servers_kept_alive(configuration))
         supervisor = stack.enter_context(supervised(configuration))
@@ -49,7 +49,7 @@ def up(
         address = _address(configuration.host, web_port)
         if demo:
             _start_simulator(supervisor, address)
-        write_down_address(address)
+        write_down(Running(address, settings().graph_api_url))
         _start_parts(supervisor, configuration, web_port, address)
         broadcast_id = _prepare_demo(found.database_url, configuration, address) if demo else None
         say("Ctrl-C stops everything.")

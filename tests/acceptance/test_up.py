@@ -167,6 +167,21 @@ def test_a_second_one_in_a_data_folder_says_where_the_first_is(folder: Clarion) 
     again.end(signal.SIGINT)
 
 
+def test_a_command_beside_it_goes_where_its_workers_send(folder: Clarion) -> None:
+    up = Up(folder, _free_port())
+    try:
+        up.line("Ctrl-C stops")
+        simulator = up.line("WhatsApp is played by the simulator at ").removesuffix(".")
+        assert folder.run("templates", "sync", "--business", "Demo").code == 0  # asks the demo's simulator
+        elsewhere = "http://127.0.0.1:9"
+        refused = folder.run("templates", "sync", "--business", "Demo", CLARION_GRAPH_API_URL=elsewhere)
+        assert (refused.code, refused.stdout) == (2, "")
+        assert f"is {elsewhere} here" in refused.stderr
+        assert f"sends to {simulator}." in refused.stderr
+    finally:
+        up.end(signal.SIGINT)
+
+
 def test_the_simulators_books_are_where_it_says(folder: Clarion) -> None:
     up = Up(folder, _free_port())
     try:
