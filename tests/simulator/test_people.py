@@ -161,7 +161,8 @@ def test_a_person_writes_when_told_to(simulator: Simulator, receiver: Receiver) 
     simulator.writes(person, "STOP", context=True)
     simulator.writes(person, "it is me", hidden=True)
     simulator.wait_until_told()
-    first, answer, hidden = receiver.messages()
+    told = {message["text"]["body"]: message for message in receiver.messages()}  # in whatever order they came
+    first, answer, hidden = (told[text] for text in ("Are you there?", "STOP", "it is me"))
     assert "context" not in first
     assert answer["context"]["id"] == message_id
     assert "from" not in hidden
