@@ -38,10 +38,10 @@ async def page(
     digits: some of their phone's, in a row; looking for them reads the broadcast's people until enough are found. So
     does looking for a status, but for one that nobody has, or that no more have than are found already.
     """
-    if status in _COUNTED:
-        limit = min(limit, await _count(connection, broadcast_id, RecipientStatus(status)))
-        if not limit:
-            return []
+    most: Any = limit
+    if status in _COUNTED:  # by the same look as the rows, which may change with their counter at any moment
+        counter = select(_COUNTED[RecipientStatus(status)]).where(WhatsAppBroadcast.id == broadcast_id)
+        most = func.least(limit, counter.scalar_subquery())
     recipient = WhatsAppBroadcastRecipient
     statement = select(*(getattr(recipient, name) for name in SHOWN)).where(
         recipient.broadcast_id == broadcast_id, recipient.id > after_id
@@ -50,13 +50,8 @@ async def page(
         statement = statement.where(recipient.status == status)
     if digits:
         statement = statement.where(recipient.phone.contains(digits, autoescape=True))
-    rows = await connection.execute(statement.order_by(recipient.id).limit(limit))
+    rows = await connection.execute(statement.order_by(recipient.id).limit(most))
     return [dict(row) for row in rows.mappings()]
-
-
-async def _count(connection: AsyncConnection, broadcast_id: int, status: RecipientStatus) -> int:
-    statement = select(_COUNTED[status]).where(WhatsAppBroadcast.id == broadcast_id)
-    return int(await connection.scalar(statement) or 0)
 
 
 async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -> dict[str, Any]:

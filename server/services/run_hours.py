@@ -49,12 +49,12 @@ class RunHours:
 
     def follow(self, standing: Standing) -> None:
         """Go by what the business says now."""
-        said = (standing.quiet_hours, standing.time_zone)
-        if (self._is_marketing or self._local_time) and said != self._said:
+        told = (standing.quiet_hours, standing.time_zone)
+        if (self._is_marketing or self._local_time) and told != self._said:
             if self._said is not None:
                 # Now, and once more: what was put off a moment ago is yet to be recorded.
                 self._looks_again_at |= {0.0, _next_minute(time.time())}
-            self._said = said
+            self._said = told
             has_hours = self._is_marketing and standing.quiet_hours
             self._hours = Hours(parse(has_hours), standing.time_zone) if has_hours else None
             self._local = LocalTime(self._local_time, standing.time_zone) if self._local_time else None

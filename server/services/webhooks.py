@@ -222,7 +222,8 @@ class WebhookDesk:
 
     async def _peers(self, bodies: Sequence[Body]) -> dict[int, list[Known]]:
         """By the number that proved a body, those for which its signature speaks."""
-        return {body.channel_id: await self._directory.peers(body.channel_id) for body in bodies}
+        channel_ids = {body.channel_id for body in bodies}
+        return {channel_id: await self._directory.peers(channel_id) for channel_id in channel_ids}
 
 
 def _is_away(error: Exception) -> bool:
