@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Clarion is several processes, and a test starts many: where none may keep its bytecode, each compiles all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install dev browser vendor messages screenshots run test lint fmt bench soak lock clean
 
 help: ## List the targets
@@ -54,7 +57,7 @@ messages: dev ## Bring the dashboard's translations up to date with its texts
 	$(BIN)/python -m frontend.messages
 
 test: dev browser ## Run all tests: real PostgreSQL, real Valkey, real workers
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: dev ## Check format, types, layers, and dependencies for known vulnerabilities
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """What all tests share: real servers for the session, a fresh database for each test."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -10,6 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.database import async_engine
 from server.embedded import EmbeddedServers
 from tests.support.databases import fresh_database, make_template, servers_folder
+
+# The folders whose files take longest go first: of two processes none is left with a long one when the other is done.
+LONGEST_FIRST = ("faults", "acceptance", "jobs", "browser", "api")
+TESTS = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests for those who share them out file by file."""
+    items.sort(key=_when_its_turn_comes)
+
+
+def _when_its_turn_comes(item: pytest.Item) -> int:
+    folder = item.path.relative_to(TESTS).parts[0]
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 class Servers(NamedTuple):

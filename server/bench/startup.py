@@ -6,7 +6,6 @@ ceiling; of the page's the servers are a part.
 
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from typing import Final
 
 from server.bench.measurement import Measurement
 from server.embedded import EmbeddedServers
+from server.embedded.ports import a_free_port
 
 MOST_SECONDS: Final = 120.0
 _LOOK_EVERY_SECONDS: Final = 0.01
@@ -51,7 +51,7 @@ def _servers(folder: Path) -> float:
 
 
 def _page(folder: Path) -> float:
-    port = _a_free_port()
+    port = a_free_port()
     own = {name: value for name, value in os.environ.items() if not name.startswith(_LEADS)}
     began = time.perf_counter()
     process = subprocess.Popen(  # noqa: S603 - our own command
@@ -80,9 +80,3 @@ def _answers(url: str) -> bool:
             return bool(page.read())
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _a_free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from server.embedded.ports import a_free_port
+
 _START_SECONDS: Final = 20.0
 
 
 @contextmanager
 def web_process() -> Iterator[str]:
     """A web process for as long as the block lasts. Its address."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = int(found.getsockname()[1])
+    port = a_free_port()
     process = subprocess.Popen(  # noqa: S603 - our own code
         [sys.executable, "-m", "server.cli", "web", "--port", str(port)],
         stdout=subprocess.DEVNULL,

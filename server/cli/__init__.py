@@ -2,7 +2,3 @@
 
 What is slow to import is imported where it is used: a command that fails on a typing error should do so at once.
 """
-
-from server.cli.main import main
-
-__all__ = ["main"]

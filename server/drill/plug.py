@@ -4,7 +4,6 @@ Everything below it has CLARION_DATA_DIR in its environment, so that nobody is l
 """
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from server.domain.errors import Unreachable
 from server.drill import victims
 from server.drill.victims import Victim
 from server.embedded import running_addresses
+from server.embedded.ports import a_free_port
 
 # Longer than a busy machine takes to start PostgreSQL, migrate, and start a web process.
 START_SECONDS: Final = 120.0
@@ -144,13 +144,6 @@ class Plug:
 
     def __exit__(self, *_: object) -> None:
         self.clear()
-
-
-def a_free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def own_environment() -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 from server.domain.errors import Unreachable
+from server.embedded.processes import last_words
 
 PAGE: Final = 10_000
 ANSWER_SECONDS: Final = 30.0
@@ -24,11 +25,13 @@ class Simulated:
         self, folder: Path, environment: Mapping[str, str], webhook_url: str, app_secret: str, seed: int
     ) -> None:
         """webhook_url: where it tells what becomes of each message, some of it twice and out of order."""
-        with (folder / "simulator.log").open("ab") as log:
+        log = folder / "simulator.log"
+        with log.open("ab") as complaints:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [
                     *(sys.executable, "-m", "server.simulator", "--until-stdin-closes", "--port", "0"),
-                    *("--rate", "0", "--seed", str(seed), "--webhook-url", webhook_url, "--app-secret", app_secret),
+                    # A secret is by chance, so it may begin with a dash: as a word of its own it would be an option.
+                    *("--rate", "0", "--seed", str(seed), "--webhook-url", webhook_url, f"--app-secret={app_secret}"),
                     # Whoever was killed is asked again soon, well within the grace period of the unknown.
                     *("--webhooks", "doubled=0.05,shuffled=0.1,retry_longest_seconds=2"),
                 ],
@@ -36,14 +39,14 @@ class Simulated:
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=log,
+                stderr=complaints,
                 start_new_session=True,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline().decode()
         if not line.startswith("simulator listening on "):
             self.close()
-            raise Unreachable(f"The simulator did not start. Its log is {folder / 'simulator.log'}.")
+            raise Unreachable(f"The simulator did not start: {last_words(log.read_text(errors='replace'))}")
         self.url = line.rsplit(maxsplit=1)[-1]
 
     def __enter__(self) -> Self:

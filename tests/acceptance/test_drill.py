@@ -9,7 +9,8 @@ import psutil
 import pytest
 
 from tests.support.clarion import Completed
-from tests.support.engine import CLARION, until
+from tests.support.engine import until
+from tests.support.forks import CLARION
 
 # What a person may have set for work: a drill must not so much as look at it.
 THEIRS = {
@@ -51,7 +52,8 @@ def started(folder: Path, until_it_says: str) -> "subprocess.Popen[bytes]":
             stderr=output,
             start_new_session=True,
         )
-    until(lambda: until_it_says in log.read_text(), seconds=200, what=until_it_says)
+    until(lambda: until_it_says in log.read_text() or process.poll() is not None, seconds=200, what=until_it_says)
+    assert until_it_says in log.read_text(), log.read_text()
     return process
 
 

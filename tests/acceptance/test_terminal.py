@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.support.clarion import ORDER, PEOPLE, Clarion
-from tests.support.engine import CLARION, until
+from tests.support.engine import until
+from tests.support.forks import CLARION
 from tests.support.simulator import Simulator
 
 

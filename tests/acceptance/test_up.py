@@ -13,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 
+from server.embedded.ports import a_free_port
 from tests.support.clarion import Clarion
 from tests.support.engine import until
 
@@ -82,12 +83,6 @@ def folder(tmp_path: Path) -> Iterator[Clarion]:
         yield made
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _accepted(folder: Clarion) -> list[str]:
     """Who got a message, by the simulator's own ledger."""
     lines = (folder.folder / "data" / "simulator" / "ledger.jsonl").read_text().splitlines()
@@ -95,7 +90,7 @@ def _accepted(folder: Clarion) -> list[str]:
 
 
 def test_the_demo_goes_on_where_it_was_however_it_ended(folder: Clarion) -> None:
-    port, sent_count = _free_port(), 0
+    port, sent_count = a_free_port(), 0
     keys = set()
     for number, code in ((signal.SIGINT, 0), (signal.SIGKILL, -9), (signal.SIGTERM, 143)):
         up = Up(folder, port)
@@ -115,7 +110,7 @@ def test_the_demo_goes_on_where_it_was_however_it_ended(folder: Clarion) -> None
 
 
 def test_the_api_answers_with_the_key_that_is_shown(folder: Clarion) -> None:
-    port = _free_port()
+    port = a_free_port()
     up = Up(folder, port)
     try:
         key = up.line("API key: ")
@@ -130,7 +125,7 @@ def test_the_api_answers_with_the_key_that_is_shown(folder: Clarion) -> None:
 
 
 def test_a_part_that_dies_is_started_again(folder: Clarion) -> None:
-    up = Up(folder, _free_port())
+    up = Up(folder, a_free_port())
     try:
         up.until_sent(0)
         workers = [part for part in up.parts()[1:] if "worker" in part.cmdline()]
@@ -146,12 +141,12 @@ def test_a_part_that_dies_is_started_again(folder: Clarion) -> None:
 
 
 def test_a_second_one_in_a_data_folder_says_where_the_first_is(folder: Clarion) -> None:
-    port = _free_port()
+    port = a_free_port()
     first = Up(folder, port)
     try:
         first.line("Ctrl-C stops")
         assert first.line("Data folder: ") == f"{folder.folder / 'data'}."
-        for arguments in ((), ("--demo", "--port", str(_free_port()))):
+        for arguments in ((), ("--demo", "--port", str(a_free_port()))):
             second = folder.run("up", *arguments)
             assert second.code == 1
             assert f"already running at http://127.0.0.1:{port}, in the data folder {folder.folder / 'data'}." in (
@@ -168,7 +163,7 @@ def test_a_second_one_in_a_data_folder_says_where_the_first_is(folder: Clarion) 
 
 
 def test_a_command_beside_it_goes_where_its_workers_send(folder: Clarion) -> None:
-    up = Up(folder, _free_port())
+    up = Up(folder, a_free_port())
     try:
         up.line("Ctrl-C stops")
         simulator = up.line("WhatsApp is played by the simulator at ").removesuffix(".")
@@ -183,7 +178,7 @@ def test_a_command_beside_it_goes_where_its_workers_send(folder: Clarion) -> Non
 
 
 def test_the_simulators_books_are_where_it_says(folder: Clarion) -> None:
-    up = Up(folder, _free_port())
+    up = Up(folder, a_free_port())
     try:
         sent_count = up.until_sent(0)["sent_count"]
         url = up.line("Who got how many, by its own books: curl ")

@@ -9,7 +9,8 @@ import psycopg
 
 from server.database import async_engine
 from server.drill import victims
-from server.drill.plug import Plug, a_free_port
+from server.drill.plug import Plug
+from server.embedded.ports import a_free_port
 from tests.support.builders import a_broadcast, a_business
 from tests.support.engine import Engine, until
 from tests.support.simulator import Simulator

@@ -18,8 +18,9 @@ from typing import Self
 import psycopg
 
 from server.embedded import EmbeddedServers
+from server.embedded.ports import a_free_port
 from tests.support.balancer import Balancer
-from tests.support.engine import Engine, Part, a_free_port, until
+from tests.support.engine import Engine, Part, until
 from tests.support.several import Several, order, several_broadcasts
 from tests.support.simulator import Simulator
 

@@ -126,7 +126,7 @@ async def test_a_worker_killed_amid_the_canary_changes_nothing(engine: AsyncEngi
     clarion.simulator.hold_answers(after=20)
     worker = clarion.start("worker")
     broadcast = await a_broadcast(engine, recipients=PEOPLE, canary=BOUNDS)
-    clarion.simulator.holds()
+    clarion.simulator.holds(CANARY - 20)  # everybody's message has arrived: whoever is in doubt has got it
     worker.kill()
     clarion.simulator.release()
     clarion.start("worker")

@@ -29,9 +29,9 @@ async def test_a_commit_whose_answer_is_lost_messages_nobody_twice(
     broadcast = await a_broadcast(engine, recipients=PEOPLE, tenant=await a_business(engine, rate=150))
     with LossyProxy(clarion.database_url, statement, skip=skip, times=times) as proxy:
         clarion.environment |= {"DATABASE_URL": proxy.url, "CLARION_LEASE_SECONDS": "5"}
-        for _ in range(2):
-            clarion.start("worker")
-        clarion.start("steward")
+        for part in [clarion.start("worker"), clarion.start("worker"), clarion.start("steward")]:
+            part.until_started()  # a part that cannot so much as begin ends, for its supervisor to start it again
+        proxy.begin()
         hint(redis_url, broadcast.id)
         clarion.until_ended(broadcast.id, seconds=200)
         assert proxy.lost_count == times
@@ -76,9 +76,8 @@ async def test_a_clock_that_jumps_messages_nobody_twice_and_costs_nobody_their_m
 ) -> None:
     clarion.environment["PYTHONPATH"] = jumping_clock()
     broadcast = await a_broadcast(engine, recipients=PEOPLE, tenant=await a_business(engine, rate=150))
-    for _ in range(2):
-        clarion.start("worker")
-    clarion.start("steward")
+    for part in ("worker", "worker", "steward"):
+        clarion.start(part, is_cold=True)
     hint(redis_url, broadcast.id)
     row = clarion.until_ended(broadcast.id)
     assert (row["status"], row["run_epoch"]) == ("completed", 1)  # no lease ran out before its time

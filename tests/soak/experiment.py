@@ -13,8 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from server.drill import victims
-from server.drill.plug import QUICK, Plug, a_free_port
+from server.drill.plug import QUICK, Plug
 from server.embedded import running_addresses
+from server.embedded.ports import a_free_port
 from tests.support.engine import Engine, until
 from tests.support.several import Ordered, Several, order, several_broadcasts
 from tests.support.simulator import Simulator

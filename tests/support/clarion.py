@@ -5,10 +5,12 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Self
 
 from server.embedded import EmbeddedServers
-from tests.support.engine import CLARION, QUICK
+from tests.support.engine import QUICK
+from tests.support.forks import CLARION, Forked
 from tests.support.simulator import Simulator
 
 ORDER = ("--template", "order_update", "--language", "en_US", "--var", "1=first_name", "--var", "2=order_id")
@@ -54,16 +56,17 @@ class Clarion:
     def run(self, *arguments: str, stdin: str | bytes = "", **settings: str) -> Completed:
         """Run a command to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
-        done = subprocess.run(
-            [CLARION, *arguments],
-            env={**self.environment, **settings},
-            cwd=self.folder,
-            input=given,
-            capture_output=True,
-            timeout=self.patience_seconds,
-            check=False,
-        )
-        return Completed(done.returncode, done.stdout.decode(), done.stderr.decode())
+        with TemporaryFile() as stdin_file, TemporaryFile() as stdout, TemporaryFile() as stderr:
+            stdin_file.write(given)
+            stdin_file.seek(0)
+            command = Forked(arguments, {**self.environment, **settings}, self.folder, stdin_file, stdout, stderr)
+            try:
+                code = command.wait(self.patience_seconds)
+            finally:
+                command.kill()
+            stdout.seek(0)
+            stderr.seek(0)
+            return Completed(code, stdout.read().decode(), stderr.read().decode())
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command and go on."""

@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,14 +17,15 @@ import psycopg
 from server.database import async_engine
 from server.domain.receipts import differences
 from server.domain.states import FINAL
+from server.embedded.ports import a_free_port
 from server.services import receipts
 from tests.support.books import Books, assert_counters_equal_rows, read_books
 from tests.support.builders import VAULT
+from tests.support.forks import Cold, Forked
 from tests.support.simulator import Simulator
 
 T = TypeVar("T")
 
-CLARION = Path(sys.executable).with_name("clarion")
 SECRET_KEY = "a key of the tests"
 DEADLINE_SECONDS = 60.0
 # A run opens its gate right after it has given its lease back; well before the gate would run out.
@@ -57,9 +56,13 @@ def until(look: Callable[[], T], *, seconds: float = DEADLINE_SECONDS, what: str
 class Part:
     """One process of Clarion, with its forked children."""
 
-    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, process: Forked | Cold, log: Path) -> None:
         self.process = process
         self.log = log
+
+    def until_started(self) -> None:
+        """Wait until it has found its database and its queue."""
+        until(lambda: "Data folder:" in self.log.read_text(), what="the start of a part")
 
     def tree(self) -> list[psutil.Process]:
         """The process and everything below it, the youngest last."""
@@ -88,16 +91,9 @@ class Part:
         self.process.terminate()
         try:
             return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             self.kill()
             raise AssertionError(f"it did not end in {seconds} s:\n{self.log.read_text()}") from None
-
-
-def a_free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _is_listening(port: int) -> bool:
@@ -142,13 +138,12 @@ class Engine:
         for part in self._parts:
             part.kill()
 
-    def start(self, *arguments: str) -> Part:
-        """Start `clarion …` in a process of its own."""
+    def start(self, *arguments: str, is_cold: bool = False) -> Part:
+        """Start `clarion …` in a process of its own. is_cold: with an interpreter of its own, as a person does."""
         log = self._folder / f"{len(self._parts)}-{arguments[0]}.log"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                [str(CLARION), *arguments], env=self.environment, stdout=output, stderr=output, text=True
-            )
+        with Path(os.devnull).open("rb") as nothing, log.open("wb") as output:
+            start = Cold if is_cold else Forked
+            process = start(arguments, self.environment, self._folder, nothing, output, output)
         self._parts.append(Part(process, log))
         return self._parts[-1]
 
@@ -180,8 +175,15 @@ class Engine:
         self, broadcast_id: int, is_so: Callable[[dict[str, Any]], bool], *, seconds: float = DEADLINE_SECONDS
     ) -> dict[str, Any]:
         """Wait for the row to be so."""
+
+        def is_so_now() -> bool:
+            try:
+                return is_so(self.row(broadcast_id))
+            except psycopg.OperationalError:
+                return False  # its server was killed a moment ago
+
         try:
-            until(lambda: is_so(self.row(broadcast_id)), seconds=seconds, what="the row")
+            until(is_so_now, seconds=seconds, what="the row")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.row(broadcast_id)}\n{self.logs()}") from error
         return self.row(broadcast_id)

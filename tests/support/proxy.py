@@ -20,13 +20,14 @@ class LossyProxy:
     """Listens on 127.0.0.1, and passes everything on to the server of a URL, a socket in a folder or a TCP port.
 
     of: the text that a statement must hold for its answer to be lost. skip: how many such are answered between two
-    losses, the first ones among them. times: how many answers are lost in all.
+    losses, the first ones among them. times: how many answers are lost in all. Nothing is lost before `begin`.
     """
 
     def __init__(self, database_url: str, of: str, *, skip: int, times: int) -> None:
         self._to = _address_of(database_url)
         self._of, self._skip, self._times = of.encode(), skip, times
         self._lock = threading.Lock()
+        self._has_begun = False
         self._seen = 0
         self.lost_count = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -42,9 +43,13 @@ class LossyProxy:
     def __exit__(self, *_: object) -> None:
         self._listener.close()
 
+    def begin(self) -> None:
+        """Lose answers from now on."""
+        self._has_begun = True
+
     def loses(self, statement: bytes) -> bool:
         """Whether the answer to this statement, which is on its way, is to be lost."""
-        if self._of not in statement:
+        if not self._has_begun or self._of not in statement:
             return False
         with self._lock:
             self._seen += 1

@@ -1,7 +1,6 @@
 """Web processes for tests, each forked from one that has everything imported and built: a cold start takes seconds."""
 
 import gc
-import multiprocessing
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from server.app import build_routes, create_app
 from server.dashboard import rendering
 from server.logs import configure_logs
 from tests.support.engine import Engine
+from tests.support.forks import CONTEXT
 
 DEADLINE_SECONDS: Final = 60
 _APP: Final = create_app()
@@ -23,16 +23,14 @@ build_routes(_APP)
 for _name in rendering.environment().list_templates(extensions=["html"]):
     rendering.environment().get_template(_name)
 gc.freeze()  # whoever is forked from here need not look through all of it for garbage
-_fork = multiprocessing.get_context("forkserver")
-_fork.set_forkserver_preload([__name__])
 
 
 @contextmanager
 def serve(clarion: Engine, folder: Path, **settings: str) -> Iterator[str]:
     """A web process. Gives its address; ends with a look at its log: whatever was asked, nothing went wrong inside."""
     log = folder / "web.log"
-    here, there = _fork.Pipe(duplex=False)
-    process = _fork.Process(target=_serve, args=({**clarion.environment, **settings}, log, there), daemon=True)
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_serve, args=({**clarion.environment, **settings}, log, there), daemon=True)
     process.start()
     there.close()
     try:
