@@ -57,7 +57,7 @@ messages: dev ## Bring the dashboard's translations up to date with its texts
 	$(BIN)/python -m frontend.messages
 
 test: dev browser ## Run all tests: real PostgreSQL, real Valkey, real workers
-	$(BIN)/python -m pytest -m "not soak" -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: dev ## Check format, types, layers, and dependencies for known vulnerabilities
 	$(BIN)/ruff format --check .

@@ -121,8 +121,8 @@ def test_a_command_that_was_killed_leaves_nothing_that_stops_the_next(clarion: C
 
     assert done.code == 0, done.stderr
     (other,) = [shown for shown in clarion.broadcasts() if shown["name"] == "many"]
-    watched = clarion.run("broadcasts", "cancel", str(other["id"]), "--json")
-    assert watched.code == 0, watched.stderr
+    # Whoever sends next takes over what was left; a slow machine comes to its end meanwhile.
+    assert other["status"] == "completed" or clarion.run("broadcasts", "cancel", str(other["id"])).code == 0
     assert simulator.most_messages_to_one_person() == 1
 
 

@@ -13,6 +13,7 @@ import psutil
 import psycopg
 import pytest
 
+from server.drill.victims import kill
 from server.embedded.ports import a_free_port
 from tests.support.clarion import Clarion
 from tests.support.engine import until
@@ -62,9 +63,14 @@ class Up:
         servers = {"postgres", "valkey-server"}
         parts = [part for part in self.parts()[1:] if part.name() not in servers]
         self.process.send_signal(number)
-        code = self.process.wait(timeout=30)
-        _, alive = psutil.wait_procs(parts, timeout=20)
-        assert not alive
+        try:
+            code = self.process.wait(timeout=30)
+            _, alive = psutil.wait_procs(parts, timeout=20)
+            assert not alive
+        finally:  # a demo that does not end would go on beside all tests that follow
+            if self.process.poll() is None:
+                self.process.kill()
+            kill(parts)
         return code
 
 
