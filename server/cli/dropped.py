@@ -6,6 +6,7 @@ reference, Python prints the exception and goes on as if nobody had asked: a Ctr
 
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -23,7 +24,8 @@ def raise_what_is_dropped() -> None:
 
 def _look(dropped: "UnraisableHookArgs") -> None:
     asked = dropped.exc_value
-    if not isinstance(asked, KeyboardInterrupt | SystemExit):
+    is_main = threading.current_thread() is threading.main_thread()  # signals are its business alone
+    if not isinstance(asked, KeyboardInterrupt | SystemExit) or not is_main:
         sys.__unraisablehook__(dropped)
         return
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from itertools import chain
 from typing import Any, Final
 
@@ -164,28 +165,34 @@ async def find(connection: AsyncConnection, business_id: int, waba_id: str, mess
     wanted = message.get("template") or {}
     name, language = str(wanted.get("name", "")), str(wanted.get("language", ""))
     columns = ("name", "language", "status", "category", "components", "parameter_format")
+    of_account = (Template.business_id == business_id, Template.waba_id == waba_id)
     known = (
         await connection.execute(
-            select(*(getattr(Template, column) for column in columns)).where(
-                Template.business_id == business_id, Template.waba_id == waba_id, Template.name == name
-            )
+            select(*(getattr(Template, column) for column in columns)).where(*of_account, Template.name == name)
         )
     ).all()
     template = next((row for row in known if row.language == language), None)
+    if template is None and known:
+        raise _no_such_language(name, language, [row.language for row in known])
     if template is None:
-        raise BadInput(*_unknown_template(name, language, [row.language for row in known]))
+        names = await connection.scalars(select(Template.name).where(*of_account).distinct())
+        raise _no_such_template(name, list(names))
     return template
 
 
-def _unknown_template(name: str, language: str, languages: list[str]) -> tuple[str]:
-    if languages:
-        known = ", ".join(sorted(languages))
-        detail = said(
-            'The template "%(name)s" has no language "%(language)s"; it has %(languages)s.',
-            name=name,
-            language=language,
-            languages=known,
-        )
-        return (detail,)
-    missing = said('There is no template "%(name)s".', name=name)
-    return (f"{missing} {said('`clarion templates sync` brings in what WhatsApp has.')}",)
+def _no_such_language(name: str, language: str, languages: list[str]) -> BadInput:
+    detail = said(
+        'The template "%(name)s" has no language "%(language)s"; it has %(languages)s.',
+        name=name,
+        language=language,
+        languages=", ".join(sorted(languages)),
+    )
+    return BadInput(detail, pointer="/template/language")
+
+
+def _no_such_template(name: str, names: list[str]) -> BadInput:
+    sentences = [said('There is no template "%(name)s".', name=name)]
+    if close := get_close_matches(name, names, n=1):
+        sentences.append(said('Is "%(name)s" meant?', name=close[0]))
+    sentences.append(said("`clarion templates sync` brings in what WhatsApp has."))
+    return BadInput(" ".join(sentences), pointer="/template/name")

@@ -38,7 +38,11 @@ def test_a_file_that_cannot_be_used(clarion: Clarion, content: str | bytes, mess
         (("good.csv", "--business", "Nobody", *ORDER), 'There is no business "Nobody". There is: Acme.'),
         (
             ("good.csv", "--business", "Acme", "--template", "nope", "--language", "en_US"),
-            'There is no template "nope"',
+            'There is no template "nope". `clarion templates sync` brings in what WhatsApp has.',
+        ),
+        (
+            ("good.csv", "--business", "Acme", "--template", "order_updat", "--language", "en_US"),
+            'There is no template "order_updat". Is "order_update" meant?',
         ),
         (
             ("good.csv", "--business", "Acme", "--template", "order_update", "--language", "fr"),

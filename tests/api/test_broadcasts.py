@@ -153,6 +153,8 @@ def test_bad_input_names_the_field(api: Api) -> None:
         (an_order(recipients=[{"phone": "+972501234567", "variables": {"first_name": []}}]), FIRST_NAME),
         (an_order(recipients=[{}] * 1000), "/recipients/0/phone"),
         ({**an_order(), "template": {"name": "order_update", "language": "en_US"}}, "/template/variables/1"),
+        (an_order(template={"name": "order_updat", "language": "en_US"}), "/template/name"),
+        (an_order(template={"name": "order_update", "language": "fr"}), "/template/language"),
         ({**an_order(), "text": {"body": "x"}}, ""),
         (b"{not json", ""),
         (b'{"name": "\xff"}', ""),

@@ -3,14 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.jobs.test_broadcast_job import hint
 from tests.jobs.test_quiet_hours import accepted, waiting
-from tests.support.builders import Made
 from tests.support.engine import Engine
-from tests.support.marketing import HOME, a_marketing_broadcast, a_marketing_business
+from tests.support.marketing import HOME, a_marketing_broadcast, a_marketing_business, first_claimed_at
 from tests.support.simulator import Simulator
 
 
@@ -19,18 +17,6 @@ def at_home_in(seconds: float) -> tuple[datetime, dict[str, Any]]:
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=seconds)
     wall = at.astimezone(HOME).replace(tzinfo=None)
     return at, {"by_local_time": True, "local_time": wall, "scheduled_at": at}
-
-
-def first_claimed_at(clarion: Engine, broadcast: Made, prefix: str) -> datetime:
-    """When the first of these was claimed last, which is when their message left at the earliest."""
-    with psycopg.connect(clarion.database_url) as connection:
-        row = connection.execute(
-            "SELECT min(claimed_at) FROM whatsapp_broadcast_recipients WHERE broadcast_id = %s AND phone LIKE %s",
-            (broadcast.id, f"{prefix}%"),
-        ).fetchone()
-    assert row is not None
-    found: datetime = row[0]
-    return found
 
 
 async def test_one_zone_gets_it_now_and_the_other_at_its_own_time_by_itself(
@@ -56,7 +42,7 @@ async def test_one_zone_gets_it_now_and_the_other_at_its_own_time_by_itself(
     row = clarion.until_ended(broadcast.id)
 
     assert (row["status"], row["sent_count"]) == ("completed", 200)
-    assert first_claimed_at(clarion, broadcast, "+972") >= at
+    assert first_claimed_at(clarion.database_url, broadcast, "+972") >= at
     assert clarion.assert_books_balance(broadcast.id).statuses == {"sent": 200}
 
 

@@ -7,7 +7,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.jobs.test_broadcast_job import hint
 from tests.support.engine import Engine, until
-from tests.support.marketing import FAR, HOME, a_marketing_broadcast, a_marketing_business, be_quiet, hours_around
+from tests.support.marketing import (
+    FAR,
+    HOME,
+    a_marketing_broadcast,
+    a_marketing_business,
+    be_quiet,
+    first_claimed_at,
+    hours_around,
+)
 from tests.support.simulator import Simulator
 
 
@@ -70,16 +78,8 @@ async def test_where_it_is_quiet_for_everybody_it_pauses_and_goes_on_by_itself_w
     row = clarion.until_ended(broadcast.id, seconds=150)
 
     assert row["status"] == "completed"
-    assert _first_sent_at(clarion) >= ends_at
+    assert first_claimed_at(clarion.database_url, broadcast) >= ends_at
     assert clarion.assert_books_balance(broadcast.id).statuses == {"sent": 300}
-
-
-def _first_sent_at(clarion: Engine) -> datetime:
-    with psycopg.connect(clarion.database_url) as connection:
-        row = connection.execute("SELECT min(claimed_at) FROM whatsapp_broadcast_recipients").fetchone()
-    assert row is not None
-    found: datetime = row[0]
-    return found
 
 
 async def test_a_run_at_work_obeys_hours_that_begin_meanwhile(

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -62,3 +63,15 @@ def hours_around(place: ZoneInfo, *, minutes_before: int = 60, minutes_after: in
 async def be_quiet(engine: AsyncEngine, tenant_id: int, hours: dict[str, Any] | None) -> None:
     """What a person sets."""
     await businesses.change(engine, tenant_id, {"quiet_hours": hours})
+
+
+def first_claimed_at(database_url: str, broadcast: Made, prefix: str = "+") -> datetime:
+    """When the first of these was claimed last, which is when their message left at the earliest."""
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT min(claimed_at) FROM whatsapp_broadcast_recipients WHERE broadcast_id = %s AND phone LIKE %s",
+            (broadcast.id, f"{prefix}%"),
+        ).fetchone()
+    assert row is not None
+    found: datetime = row[0]
+    return found
