@@ -3,9 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Clarion is several processes, and a test starts many: where none may keep its bytecode, each compiles all of it anew.
-unexport PYTHONDONTWRITEBYTECODE
-
 .PHONY: help install dev browser vendor messages screenshots run test lint fmt bench soak lock clean
 
 help: ## List the targets
@@ -56,8 +53,9 @@ screenshots: dev browser ## Take the pictures of the README anew, from the demo
 messages: dev ## Bring the dashboard's translations up to date with its texts
 	$(BIN)/python -m frontend.messages
 
+# The tests start thousands of processes: where none may keep its bytecode, each compiles all of Clarion anew.
 test: dev browser ## Run all tests: real PostgreSQL, real Valkey, real workers
-	$(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m "not soak" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: dev ## Check format, types, layers, and dependencies for known vulnerabilities
 	$(BIN)/ruff format --check .

@@ -19,10 +19,10 @@ TESTS = Path(__file__).parent
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests for those who share them out file by file."""
-    items.sort(key=_when_its_turn_comes)
+    items.sort(key=_place)
 
 
-def _when_its_turn_comes(item: pytest.Item) -> int:
+def _place(item: pytest.Item) -> int:
     folder = item.path.relative_to(TESTS).parts[0]
     return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 

@@ -5,8 +5,9 @@ from typing import Final
 
 from server.cli.dropped import raise_what_is_dropped
 
-# Imports make some hundred thousand objects, and no garbage among them. Looking for it as often as Python does by
-# itself (every 700 objects) takes a fifth of a short command, and of the start of every part.
+# Imports make some hundred thousand objects, and no garbage among them. Looking for it as often as Python 3.11 does by
+# itself (every 700 objects) takes a fifth of a short command, and of the start of every part. A part's own garbage
+# waits as long, which costs some megabytes.
 OBJECTS_BETWEEN_LOOKS: Final = 50_000
 
 

@@ -17,21 +17,46 @@ if TYPE_CHECKING:
 AGAIN_AFTER_SECONDS: Final = 0.01
 
 
-def raise_what_is_dropped() -> None:
-    """From now on raise a dropped KeyboardInterrupt or SystemExit once more, in the code that is at work then."""
-    sys.unraisablehook = _look
+class _Alarm:
+    """What is to be raised once more, by the process's alarm, and whose the alarm was until then.
+
+    The alarm is RQ's while it watches over a job: it gets it back, with the time that was left.
+    """
+
+    def __init__(self) -> None:
+        self._dropped: BaseException | None = None
+
+    def set_for(self, dropped: BaseException) -> None:
+        """Raise it in a moment. Of two that are dropped within that moment it is the later one."""
+        if self._dropped is None:
+            self._handler_before = signal.signal(signal.SIGALRM, self._ring) or signal.SIG_DFL
+            self._seconds_before, _ = signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_SECONDS)
+        self._dropped = dropped
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        dropped, self._dropped = self._dropped, None
+        signal.signal(signal.SIGALRM, self._handler_before)
+        if self._seconds_before:
+            signal.setitimer(signal.ITIMER_REAL, max(self._seconds_before - AGAIN_AFTER_SECONDS, 0.001))
+        assert dropped is not None
+        raise dropped.with_traceback(None)  # its frames would keep alive what was being cleared away
 
 
-def _look(dropped: "UnraisableHookArgs") -> None:
-    asked = dropped.exc_value
-    is_main = threading.current_thread() is threading.main_thread()  # signals are its business alone
-    if not isinstance(asked, KeyboardInterrupt | SystemExit) or not is_main:
-        sys.__unraisablehook__(dropped)
-        return
+_ALARM: Final = _Alarm()
 
-    def raise_again(_number: int, _frame: FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGALRM, before)
-        raise asked
 
-    before = signal.signal(signal.SIGALRM, raise_again)
-    signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER_SECONDS)
+def raise_what_is_dropped(*kinds: type[Exception]) -> None:
+    """From now on raise a dropped KeyboardInterrupt or SystemExit once more, in the code that is at work then.
+
+    kinds: what else the handlers of this process's signals raise.
+    """
+
+    def raise_soon(dropped: "UnraisableHookArgs") -> None:
+        asked = dropped.exc_value
+        is_main = threading.current_thread() is threading.main_thread()  # signals are its business alone
+        if asked is not None and isinstance(asked, (KeyboardInterrupt, SystemExit, *kinds)) and is_main:
+            _ALARM.set_for(asked)
+        else:
+            sys.__unraisablehook__(dropped)
+
+    sys.unraisablehook = raise_soon

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from server.cli.dropped import raise_what_is_dropped
 from server.cli.environment import environment, say_data_folder
 from server.cli.output import Exit
 from server.config import settings
@@ -78,6 +79,8 @@ def worker(
 
 
 def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
+    from rq.exceptions import StopRequested
+
     # The jobs are imported here, before RQ forks: each job would pay for it again.
     from server.jobs import broadcast_job, steward_job, webhooks_job  # noqa: F401
     from server.jobs.queues import connect
@@ -85,6 +88,7 @@ def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
 
     configuration = settings()
     configure_logs(configuration.log_format)
+    raise_what_is_dropped(StopRequested)
     with environment() as found:
         if parent is None:
             say_data_folder(configuration)
@@ -125,10 +129,12 @@ def _keep_time(redis_url: str, parent: int | None) -> None:
     They are apart: RQ forks and must not wait, and somebody's slow server must hold up no round.
     """
     import redis
+    from rq.exceptions import StopRequested
 
     from server.jobs.queues import connect
     from server.jobs.steward_clock import StewardClock
 
+    raise_what_is_dropped(StopRequested)
     hands = {option: _start_hand(option) for option in ("--rounds", "--webhooks")}
 
     def look_after() -> None:

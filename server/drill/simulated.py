@@ -25,8 +25,8 @@ class Simulated:
         self, folder: Path, environment: Mapping[str, str], webhook_url: str, app_secret: str, seed: int
     ) -> None:
         """webhook_url: where it tells what becomes of each message, some of it twice and out of order."""
-        log = folder / "simulator.log"
-        with log.open("ab") as complaints:
+        log_path = folder / "simulator.log"
+        with log_path.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 [
                     *(sys.executable, "-m", "server.simulator", "--until-stdin-closes", "--port", "0"),
@@ -39,14 +39,15 @@ class Simulated:
                 cwd=folder,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=complaints,
+                stderr=log,
                 start_new_session=True,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline().decode()
         if not line.startswith("simulator listening on "):
             self.close()
-            raise Unreachable(f"The simulator did not start: {last_words(log.read_text(errors='replace'))}")
+            why = last_words(log_path.read_text(errors="replace")) or "it said nothing"
+            raise Unreachable(f"The simulator did not start: {why}")
         self.url = line.rsplit(maxsplit=1)[-1]
 
     def __enter__(self) -> Self:

@@ -4,9 +4,9 @@ import random
 import socket
 from typing import Final
 
-# Below the ports that systems lend to outgoing connections (Linux: from 32768): between the look and the start, or
-# between two starts, no connection of anybody takes it.
-_RANGE: Final = range(15_000, 32_768)
+# Below the ports that systems lend to outgoing connections by default (Linux: from 32768): between the look and the
+# start, or between two starts, no connection of anybody takes it.
+_RANGE: Final = range(15_000, 30_000)
 _TRIES: Final = 1_000
 
 

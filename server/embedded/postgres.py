@@ -24,7 +24,7 @@ from server.embedded.server import ANSWER_SECONDS, Look, Server, new_password
 DATABASE: Final = "clarion"
 ROLE: Final = "clarion"
 HALF_MADE: Final = "postgres.new."
-REMOVAL_SECONDS: Final = 2.0
+REMOVAL_SECONDS: Final = 2.0  # a killed process is gone within a moment
 SOCKET_PORT: Final = 5432  # only a part of the socket's name: nothing listens on it
 
 # Given at every start, so that a cluster made by an older Clarion has them too. What is not here can be set in
@@ -125,7 +125,7 @@ class Postgres(Server):
         for left_over in (self._pid_file, self.socket, self.socket.with_name(self.socket.name + ".lock")):
             left_over.unlink(missing_ok=True)
         for half_made in self.servers.glob(f"{HALF_MADE}*"):
-            _remove(half_made)
+            shutil.rmtree(half_made, ignore_errors=True)  # its initdb may still be writing: then the next start has it
         if not self.folder.exists():
             self._make_cluster(binaries, account)
 
@@ -201,11 +201,10 @@ def _remove(half_made: Path) -> None:
     What is still there after that moment is left to the next start.
     """
     deadline = time.monotonic() + REMOVAL_SECONDS
-    while half_made.exists():
-        shutil.rmtree(half_made, ignore_errors=True)
-        if time.monotonic() >= deadline:
-            return
+    shutil.rmtree(half_made, ignore_errors=True)
+    while half_made.exists() and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
+        shutil.rmtree(half_made, ignore_errors=True)
 
 
 def _sync(folder: Path) -> None:

@@ -70,6 +70,7 @@ class Up:
         finally:  # a demo that does not end would go on beside all tests that follow
             if self.process.poll() is None:
                 self.process.kill()
+                self.process.wait()
             kill(parts)
         return code
 

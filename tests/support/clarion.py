@@ -3,10 +3,13 @@
 import json
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from server.embedded import EmbeddedServers
 from tests.support.engine import QUICK
@@ -30,6 +33,20 @@ class Completed:
         """The JSON object on the last line of stdout."""
         answer: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
         return answer
+
+
+@contextmanager
+def _piped(given: bytes) -> Iterator[IO[bytes]]:
+    """The end of a pipe to read from, as a shell gives it: whoever reads it cannot go back in it."""
+    there, here = os.pipe()
+
+    def write() -> None:
+        with suppress(BrokenPipeError), os.fdopen(here, "wb") as pipe:
+            pipe.write(given)
+
+    threading.Thread(target=write, daemon=True).start()
+    with os.fdopen(there, "rb") as end:
+        yield end
 
 
 class Clarion:
@@ -56,10 +73,9 @@ class Clarion:
     def run(self, *arguments: str, stdin: str | bytes = "", **settings: str) -> Completed:
         """Run a command to its end."""
         given = stdin.encode() if isinstance(stdin, str) else stdin
-        with TemporaryFile() as stdin_file, TemporaryFile() as stdout, TemporaryFile() as stderr:
-            stdin_file.write(given)
-            stdin_file.seek(0)
-            command = Forked(arguments, {**self.environment, **settings}, self.folder, stdin_file, stdout, stderr)
+        with TemporaryFile() as stdout, TemporaryFile() as stderr:
+            with _piped(given) as stdin_end:
+                command = Forked(arguments, {**self.environment, **settings}, self.folder, stdin_end, stdout, stderr)
             try:
                 code = command.wait(self.patience_seconds)
             finally:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -59,16 +60,17 @@ class Part:
     def __init__(self, process: Forked | Cold, log: Path) -> None:
         self.process = process
         self.log = log
+        self._top = psutil.Process(process.pid)  # it knows when the number is another process's
 
     def until_started(self) -> None:
         """Wait until it has found its database and its queue."""
-        until(lambda: "Data folder:" in self.log.read_text(), what="the start of a part")
+        until(lambda: "Data folder:" in self.log.read_text() or not self.tree(), what="the start of a part")
+        assert "Data folder:" in self.log.read_text(), self.log.read_text()
 
     def tree(self) -> list[psutil.Process]:
         """The process and everything below it, the youngest last."""
         try:
-            top = psutil.Process(self.process.pid)
-            return [top, *top.children(recursive=True)]
+            return [self._top, *self._top.children(recursive=True)] if self._top.is_running() else []
         except psutil.NoSuchProcess:
             return []
 
@@ -79,7 +81,7 @@ class Part:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the process and everything below it."""
         for process in self.tree():
-            os.kill(process.pid, number)
+            process.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL the process and everything below it, and wait until it is gone."""
@@ -103,10 +105,8 @@ def _is_listening(port: int) -> bool:
 
 def _kill(processes: list[psutil.Process]) -> bool:
     for process in processes:
-        try:
-            os.kill(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     return bool(processes)
 
 

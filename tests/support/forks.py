@@ -9,12 +9,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, Any, Final
 
-from server.cli.main import main
+from server.cli.__main__ import main
 from server.jobs import broadcast_job, steward_job, webhooks_job, worker  # noqa: F401 - what a command imports late
 
 CLARION: Final = Path(sys.executable).with_name("clarion")
@@ -28,7 +28,8 @@ class Forked:
     def __init__(
         self, arguments: Sequence[str], environment: Mapping[str, str], folder: Path, *streams: IO[bytes]
     ) -> None:
-        ends = [DupFd(stream.fileno()) for stream in streams]
+        ends = [_End(stream.fileno()) for stream in streams]
+        # A daemon: who ends pytest waits for none of them.
         self._process = CONTEXT.Process(
             target=_command, args=(list(arguments), dict(environment), folder, ends), daemon=True
         )
@@ -42,11 +43,17 @@ class Forked:
 
     def terminate(self) -> None:
         """Ask it to end as a supervisor does."""
-        self._process.terminate()
+        if self._is_alive():
+            self._process.terminate()
 
     def kill(self) -> None:
         """SIGKILL."""
-        self._process.kill()
+        if self._is_alive():
+            self._process.kill()
+
+    def _is_alive(self) -> bool:
+        """Asked before each signal: the forkserver is told of an end at once, and its number may be another's then."""
+        return self._process.is_alive()
 
     def wait(self, seconds: float | None = None) -> int:
         """Its exit code, once it has ended; minus the signal's number where one ended it. Raises TimeoutError."""
@@ -85,10 +92,27 @@ class Cold:
             raise TimeoutError(str(error)) from error
 
 
-def _command(arguments: list[str], environment: dict[str, str], folder: Path, ends: list[Any]) -> None:
-    """What the process does: all that tells it from one that was started cold is made as it would be there."""
+class _End:
+    """A file that a process takes along. The forkserver is given it with the order to fork."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[Callable[[Any], int], tuple[Any]]:
+        return _take, (DupFd(self._number),)
+
+
+def _take(given: Any) -> int:
+    return int(given.detach())
+
+
+def _command(arguments: list[str], environment: dict[str, str], folder: Path, ends: list[int]) -> None:
+    """What the process does: its streams, environment, folder and words are those of one that was started cold.
+
+    Its text is UTF-8 whatever the environment says, and others see the forkserver's words and environment in /proc.
+    """
     for number, end in enumerate(ends):
-        os.dup2(end.detach(), number)
+        os.dup2(end, number)
     sys.stdin = io.TextIOWrapper(os.fdopen(0, "rb", closefd=False), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(os.fdopen(1, "wb", closefd=False), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(

@@ -27,7 +27,7 @@ class LossyProxy:
         self._to = _address_of(database_url)
         self._of, self._skip, self._times = of.encode(), skip, times
         self._lock = threading.Lock()
-        self._has_begun = False
+        self._is_losing = False
         self._seen = 0
         self.lost_count = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -45,11 +45,11 @@ class LossyProxy:
 
     def begin(self) -> None:
         """Lose answers from now on."""
-        self._has_begun = True
+        self._is_losing = True
 
     def loses(self, statement: bytes) -> bool:
         """Whether the answer to this statement, which is on its way, is to be lost."""
-        if not self._has_begun or self._of not in statement:
+        if not self._is_losing or self._of not in statement:
             return False
         with self._lock:
             self._seen += 1
