@@ -53,6 +53,14 @@ class Settings(BaseSettings):
         8000
     )
     workers: Annotated[int, Field(ge=1, le=64, description="RQ workers that `up` starts")] = 2
+    only_business: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="number of the one business whose broadcasts this process starts and runs, as the worker and "
+            "the steward of a `send` do; 0: all",
+        ),
+    ] = 0
     log_format: Annotated[LogFormat, Field(description="console or json; auto: console on a terminal, else json")] = (
         "auto"
     )

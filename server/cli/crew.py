@@ -26,10 +26,10 @@ def open_log(data_dir: Path, part: str) -> BinaryIO:
     return path.open("ab")
 
 
-def start_part(data_dir: Path, name: str, *arguments: str) -> "subprocess.Popen[bytes]":
+def start_part(data_dir: Path, name: str, *arguments: str, **settings: str) -> "subprocess.Popen[bytes]":
     """Start a part of Clarion in a session of its own, so that Ctrl-C reaches us first and we end it in order.
 
-    It ends by itself where this process is killed.
+    It ends by itself where this process is killed. settings: environment variables that it has beside our own.
     """
     with open_log(data_dir, name) as log:
         return subprocess.Popen(  # noqa: S603 - our own command
@@ -38,7 +38,7 @@ def start_part(data_dir: Path, name: str, *arguments: str) -> "subprocess.Popen[
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "CLARION_LOG_FORMAT": "json"},
+            env={**os.environ, "CLARION_LOG_FORMAT": "json", **settings},
         )
 
 
@@ -48,12 +48,15 @@ class Crew:
     The worker starts at once, so that it is warm when the list has been read. The steward is there for what takes long
     or goes wrong: it starts after a moment, and a short broadcast does without it. Whoever worked when the command
     began may stop while it watches; then the crew steps in.
+
+    It works for one business: what others have waiting may be meant for another Cloud API than this command is told of.
     """
 
-    def __init__(self, data_dir: Path, redis_url: str) -> None:
+    def __init__(self, data_dir: Path, redis_url: str, business_id: int) -> None:
         from server.jobs.queues import connect
 
         self._data_dir = data_dir
+        self._business_id = business_id
         self._connection = connect(redis_url)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._look_at = time.monotonic() + LOOK_EVERY_SECONDS
@@ -69,7 +72,7 @@ class Crew:
             return False
         if is_anybody_working(self._connection, BROADCASTS if part == "worker" else STEWARD):
             return False
-        self._processes[part] = start_part(self._data_dir, part, part)
+        self._processes[part] = start_part(self._data_dir, part, part, CLARION_ONLY_BUSINESS=str(self._business_id))
         return True
 
     def look(self) -> None:
@@ -90,9 +93,9 @@ class Crew:
 
 
 @contextmanager
-def crew(data_dir: Path, redis_url: str) -> Iterator[Crew]:
-    """A worker and a steward for as long as the block lasts, where none lives."""
-    hired = Crew(data_dir, redis_url)
+def crew(data_dir: Path, redis_url: str, business_id: int) -> Iterator[Crew]:
+    """A worker and a steward of a business for as long as the block lasts, where none lives."""
+    hired = Crew(data_dir, redis_url, business_id)
     try:
         yield hired
     finally:

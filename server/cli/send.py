@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from server.cli.crew import Crew, crew
-from server.cli.environment import environment, say_data_folder
+from server.cli.environment import environment, say_data_folder, transact
 from server.cli.lists import clean_tags, country_code, reading_progress, say_rejected
 from server.cli.output import HIGHEST_ID, HIGHEST_RATE, answer_json, counted, is_terminal, say
 from server.config import settings
@@ -87,7 +87,10 @@ def send(
         found = stack.enter_context(environment())
         if not as_json:
             say_data_folder(configuration)
-        hired = None if no_watch else stack.enter_context(crew(configuration.data_dir, found.redis_url))
+        hired = None
+        if not no_watch:
+            business_id = _business_id(found.database_url, business)
+            hired = stack.enter_context(crew(configuration.data_dir, found.redis_url, business_id))
         shown = _send(found.database_url, found.redis_url, business, new, people, ask=not yes and file != "-")
         if shown is None:
             say("Nothing was sent.")
@@ -102,6 +105,12 @@ def send(
         from server.cli.watch import exit_of
 
         raise typer.Exit(exit_of(shown))
+
+
+def _business_id(database_url: str, business: str) -> int:
+    from server.services import accounts
+
+    return transact(database_url, lambda connection: accounts.find_business(connection, business))
 
 
 def _send(

@@ -26,11 +26,12 @@ SERVERS_EVERY_SECONDS: Final = 1.0
 
 @dataclass(slots=True)
 class Part:
-    """One process, and when it may be started again."""
+    """One process, and when it may be started again. ends_last: others talk to it until they have ended."""
 
     name: str
     arguments: tuple[str, ...]
     data_dir: Path
+    ends_last: bool = False
     process: "subprocess.Popen[bytes] | None" = None
     started_at: float = 0.0
     wait_seconds: float = FIRST_WAIT_SECONDS
@@ -58,9 +59,9 @@ class Supervisor:
     configuration: Settings
     parts: list[Part] = field(default_factory=list)
 
-    def add(self, name: str, *arguments: str) -> None:
-        """A part more; it starts with the next look."""
-        self.parts.append(Part(name, arguments, self.configuration.data_dir))
+    def add(self, name: str, *arguments: str, ends_last: bool = False) -> None:
+        """A part more; it starts with the next look. ends_last: it ends when all others have."""
+        self.parts.append(Part(name, arguments, self.configuration.data_dir, ends_last))
 
     def look(self) -> None:
         """Start what is not running."""
@@ -75,13 +76,14 @@ class Supervisor:
         )
 
     def end(self) -> None:
-        """Ask all to end at once, wait for each; the one that was started first ends last."""
-        running = [part.process for part in self.parts if part.process is not None]
-        for process in running:
-            if process.poll() is None:
-                process.terminate()
-        for process in reversed(running):
-            end(process, END_SECONDS)
+        """Ask all to end at once, and wait for each; then those that the others talked to."""
+        for is_last in (False, True):
+            running = [part.process for part in self.parts if part.process is not None and part.ends_last is is_last]
+            for process in running:
+                if process.poll() is None:
+                    process.terminate()
+            for process in reversed(running):
+                end(process, END_SECONDS)
 
 
 def _listens(pid: int, port: int) -> bool:

@@ -117,6 +117,7 @@ def _start_simulator(supervisor: Supervisor, address: str) -> None:
         *("simulator", "--port", str(port), "--ledger", ledger, "--habits", HABITS, "--webhooks", WEBHOOKS),
         *("--webhook-url", f"{address}/webhooks/whatsapp"),
         *("--app-secret", app_secret(supervisor.configuration.data_dir)),
+        ends_last=True,  # a request that it has not answered would be of an unknown end
     )
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
     _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator", port)

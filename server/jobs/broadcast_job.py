@@ -57,6 +57,9 @@ async def _tell(broadcast_id: int) -> None:
         if broadcast is None:
             _log.info(Event.BROADCAST_NOT_STARTED, broadcast_id=broadcast_id, status="gone")
             return
+        if resources.settings.only_business not in {0, broadcast.business_id}:
+            _log.info(Event.BROADCAST_NOT_STARTED, broadcast_id=broadcast.id, status=broadcast.status)
+            return  # another business's: whoever works for all takes it
         if broadcast.cancel_requested:
             await _finish_cancelled(resources, broadcast)
             return

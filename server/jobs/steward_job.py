@@ -34,8 +34,13 @@ async def _one_round() -> None:
 
 
 async def _reply(resources: Resources) -> int:
-    """Write back to people who stopped or started again. Returns to how many."""
+    """Write back to people who stopped or started again. Returns to how many.
+
+    Who works for one business, as long as its command lasts, leaves it to whoever works for all.
+    """
     settings = resources.settings
+    if settings.only_business:
+        return 0
     async with WhatsAppClient(
         settings.graph_api_url, settings.graph_api_version, request_timeout_seconds=REPLY_SECONDS
     ) as client:
@@ -47,6 +52,7 @@ def _policy(resources: Resources) -> steward.Policy:
         unknown_grace_seconds=resources.settings.unknown_grace_seconds,
         unknown_max_wait_seconds=resources.settings.unknown_max_wait_seconds,
         max_attempts=resources.settings.max_attempts,
+        only_business=resources.settings.only_business or None,
     )
 
 

@@ -53,10 +53,11 @@ _log = get_logger(__name__)
 _DUE_BY_TIME = text("""
     /* steward.due_by_time   Cost: the live broadcasts, which are few. */
     SELECT id, status FROM whatsapp_broadcasts
-     WHERE (status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp()
-            AND coalesce(resume_at <= clock_timestamp(), true))  -- one that could not be started is tried again then
-        OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
-            AND pause_reason IS DISTINCT FROM 'canary')  -- that one is judged: `canaries.py`
+     WHERE ((status = 'scheduled' AND coalesce(starts_at, scheduled_at) <= clock_timestamp()
+             AND coalesce(resume_at <= clock_timestamp(), true))  -- one that could not be started is tried again then
+         OR (status = 'paused' AND resume_at <= clock_timestamp() AND NOT cancel_requested
+             AND pause_reason IS DISTINCT FROM 'canary'))  -- that one is judged: `canaries.py`
+       AND business_id = coalesce(:only_business, business_id)
      ORDER BY coalesce(starts_at, scheduled_at), id
 """)
 
@@ -96,6 +97,7 @@ _TO_RUN = text("""
        AND (b.lease_holder IS NULL OR b.lease_expires_at <= clock_timestamp())
        AND (b.resume_at IS NULL OR b.resume_at <= clock_timestamp())
        AND g.holder IS NULL
+       AND b.business_id = coalesce(:only_business, b.business_id)
      ORDER BY b.business_id, (b.status = 'running') DESC, b.started_at NULLS LAST, b.id
 """)
 
@@ -125,11 +127,12 @@ _FORGET_ODDITIES = text("""
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How long unknowns wait, in seconds."""
+    """How long unknowns wait, in seconds. only_business: whose broadcasts are started and run; None for everybody's."""
 
     unknown_grace_seconds: int
     unknown_max_wait_seconds: int
     max_attempts: int
+    only_business: int | None = None
 
 
 @dataclass(slots=True)
@@ -166,7 +169,7 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
     lookout: asks WhatsApp and the media link before a broadcast starts by its schedule; without one nobody asks them.
     """
     done = Round()
-    await _start_and_resume(engine, lookout, done)
+    await _start_and_resume(engine, policy, lookout, done)
     with _alone():
         done.resumed_count += await canaries.judge_watched(engine)
     async with engine.connect() as connection:
@@ -193,7 +196,7 @@ async def go_round(engine: AsyncEngine, policy: Policy, lookout: Lookout | None 
         await wish_replies.forget(connection)
     async with engine.connect() as connection:
         done.has_webhooks_due = bool(await deliveries.due_endpoints(connection))
-        done.broadcast_ids = list(await connection.scalars(_TO_RUN))
+        done.broadcast_ids = list(await connection.scalars(_TO_RUN, {"only_business": policy.only_business}))
     return done
 
 
@@ -212,9 +215,9 @@ def _alone(broadcast_id: int | None = None) -> Iterator[None]:
         _log.exception(Event.STEWARD_ERROR, broadcast_id=broadcast_id, error=str(error))
 
 
-async def _start_and_resume(engine: AsyncEngine, lookout: Lookout | None, done: Round) -> None:
+async def _start_and_resume(engine: AsyncEngine, policy: Policy, lookout: Lookout | None, done: Round) -> None:
     async with engine.connect() as connection:
-        due = (await connection.execute(_DUE_BY_TIME)).all()
+        due = (await connection.execute(_DUE_BY_TIME, {"only_business": policy.only_business})).all()
     starting = [row.id for row in due if row.status == BroadcastStatus.SCHEDULED][:MOST_STARTS]
     # What may go on does not wait for what is asked about, and no transaction waits for the network.
     await _let_go(engine, [row.id for row in due if row.status == BroadcastStatus.PAUSED], {}, done)

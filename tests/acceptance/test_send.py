@@ -129,6 +129,27 @@ def test_a_command_that_was_killed_leaves_nothing_that_stops_the_next(clarion: C
     assert simulator.most_messages_to_one_person() == 1
 
 
+def test_what_another_business_has_waiting_is_not_sent_along(clarion: Clarion, simulator: Simulator) -> None:
+    simulator.reset()
+    waiting = clarion.send(clarion.file(PEOPLE), "--no-watch")
+    assert waiting.json["status"] == "queued"
+    assert clarion.run("init", "--business", "Other", "--email", "other@example.com").code == 0
+    number = ("--phone-number-id", "206540352242922", "--waba-id", "202290129340398")
+    keys = ("--token", "t", "--app-secret", "s", "--verify-token", "v", "--rate", "40")
+    assert clarion.run("channel", "add", "--business", "Other", *number, *keys).code == 0
+    assert clarion.run("templates", "sync", "--business", "Other").code == 0
+
+    # Long enough for the steward of the command to look at everything that waits.
+    people = "phone,first_name,order_id\n" + "".join(f"+97256{n:07d},Name,A-{n}\n" for n in range(300))
+    done = clarion.run("send", clarion.file(people, "others.csv"), "--business", "Other", *ORDER, "--json")
+
+    assert (done.code, done.json["sent_count"]) == (0, 300), done.stderr
+    assert simulator.summary()["accepted"] == 300
+    (left,) = [shown for shown in clarion.broadcasts() if shown["id"] == waiting.json["id"]]
+    assert (left["status"], left["sent_count"]) == ("queued", 0)
+    assert clarion.run("broadcasts", "cancel", str(left["id"])).code == 0
+
+
 def test_ctrl_c_hands_the_broadcast_back(clarion: Clarion, simulator: Simulator) -> None:
     simulator.reset()
     people = "phone,first_name,order_id\n" + "".join(f"+97253{n:07d},Name,A-{n}\n" for n in range(300))

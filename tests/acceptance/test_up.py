@@ -116,6 +116,15 @@ def test_the_demo_goes_on_where_it_was_however_it_ended(folder: Clarion) -> None
     assert folder.run("verify").code == 0
 
 
+def test_ctrl_c_amid_the_sending_leaves_nobody_in_doubt(folder: Clarion) -> None:
+    up = Up(folder, a_free_port())
+    up.until_sent(100)
+    assert up.end(signal.SIGINT) == 0
+    (shown,) = folder.broadcasts()
+    assert (shown["status"], shown["unknown_count"]) == ("queued", 0)
+    assert shown["sent_count"] == len(_accepted(folder))
+
+
 def test_the_api_answers_with_the_key_that_is_shown(folder: Clarion) -> None:
     port = a_free_port()
     up = Up(folder, port)

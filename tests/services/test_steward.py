@@ -1,5 +1,6 @@
 """What the steward finds due, and what it leaves alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import func, update
@@ -53,6 +54,27 @@ async def test_of_one_business_only_the_next_in_line_is_asked_for(engine: AsyncE
     async with engine.begin() as connection:
         await BulkGate(tenant.business_id).take(connection, first.id, 30)
     assert (await steward.go_round(engine, LATER)).broadcast_ids == []
+
+
+async def test_a_steward_of_one_business_starts_resumes_and_runs_nothing_of_others(engine: AsyncEngine) -> None:
+    tenant = await a_business(engine, "Ours")
+    ours = await a_broadcast(engine, recipients=1, tenant=tenant)
+    await a_broadcast(engine, recipients=1, tenant=await a_business(engine, "Queued"))
+    scheduled = await a_broadcast(
+        engine, recipients=1, status="scheduled", tenant=await a_business(engine, "Scheduled")
+    )
+    held = await a_broadcast(engine, recipients=1, tenant=await a_business(engine, "Held"))
+    async with engine.begin() as connection:
+        why = Why(PauseReason.PROVIDER_OUTAGE, "WhatsApp is away.")
+        await broadcasts.make(connection, held.id, Move.HOLD, by=Actor.ENGINE, why=why)
+    await set_instant(engine, scheduled.id, "scheduled_at", 0)
+    await set_instant(engine, held.id, "resume_at", 0)
+
+    done = await steward.go_round(engine, replace(LATER, only_business=tenant.business_id))
+    assert (done.broadcast_ids, done.started_count, done.resumed_count) == ([ours.id], 0, 0)
+
+    done = await steward.go_round(engine, LATER)
+    assert (len(done.broadcast_ids), done.started_count, done.resumed_count) == (4, 1, 1)
 
 
 async def test_a_schedule_that_is_due_starts_and_one_that_is_not_waits(engine: AsyncEngine) -> None:
