@@ -85,6 +85,8 @@ def _run() -> int:
         return error.code if isinstance(error.code, int) else Exit.ENVIRONMENT
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the end of the process: nobody shall see a traceback
         return _explained(error)
+    if code == Exit.INTERRUPTED:  # what typer makes of Ctrl-C
+        say("Stopped.")
     return code or Exit.OK
 
 

@@ -11,7 +11,7 @@ import typer
 from server.cli.crew import Crew, crew
 from server.cli.environment import environment, say_data_folder, transact
 from server.cli.lists import clean_tags, country_code, reading_progress, say_rejected
-from server.cli.output import HIGHEST_ID, HIGHEST_RATE, answer_json, counted, is_terminal, say
+from server.cli.output import HIGHEST_ID, HIGHEST_RATE, Exit, answer_json, counted, is_terminal, say
 from server.config import settings
 from server.database import async_engine, database_errors
 from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
@@ -214,7 +214,7 @@ def _watch(database_url: str, shown: dict[str, Any], hired: Crew) -> dict[str, A
         say(f"\nStopped watching. Broadcast {shown['id']} {where}. `clarion broadcasts watch {shown['id']}` shows it.")
         if hired.runs_itself:
             say("Do not send the file again: that would be another broadcast, to the same people.")
-        raise
+        raise SystemExit(Exit.INTERRUPTED) from None  # all is said
 
 
 # --- what is asked for

@@ -112,7 +112,8 @@ def run(command: Sequence[str | Path], account: Account | None, *, stdin: str = 
         try:
             _, said = process.communicate(stdin)
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it had just ended by itself
+                os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0:
         raise ProgramFailed(last_words(said) or f"{Path(command[0]).name} ended with {process.returncode}")

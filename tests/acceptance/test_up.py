@@ -116,6 +116,13 @@ def test_the_demo_goes_on_where_it_was_however_it_ended(folder: Clarion) -> None
     assert folder.run("verify").code == 0
 
 
+def test_ctrl_c_while_it_starts_says_so_in_a_word(folder: Clarion) -> None:
+    up = Up(folder, a_free_port())
+    up.line("Data folder: ")
+    assert up.end(signal.SIGINT) == 130
+    assert up.said.splitlines()[-1] == "Stopped."
+
+
 def test_ctrl_c_amid_the_sending_leaves_nobody_in_doubt(folder: Clarion) -> None:
     up = Up(folder, a_free_port())
     up.until_sent(100)
