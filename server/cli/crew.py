@@ -70,7 +70,8 @@ class Crew:
         ours = self._processes.get(part)
         if ours is not None and ours.poll() is None:
             return False
-        if is_anybody_working(self._connection, BROADCASTS if part == "worker" else STEWARD):
+        queue_name = BROADCASTS if part == "worker" else STEWARD
+        if is_anybody_working(self._connection, queue_name, self._business_id):
             return False
         self._processes[part] = start_part(self._data_dir, part, part, CLARION_ONLY_BUSINESS=str(self._business_id))
         return True

@@ -93,7 +93,9 @@ def _work(queue_name: str, *, burst: bool, parent: int | None) -> None:
         if parent is None:
             say_data_folder(configuration)
         while True:
-            runner = ClarionWorker([queue_name], connect(found.redis_url), parent=parent)
+            runner = ClarionWorker(
+                [queue_name], connect(found.redis_url), parent=parent, only_business=configuration.only_business
+            )
             runner.log.setLevel("WARNING")
             runner.work(burst=burst, logging_level="WARNING")
             # RQ's loop also ends when the queue's server goes away for longer; then it is found again.

@@ -5,6 +5,7 @@ import signal
 from contextlib import suppress
 from types import FrameType
 from typing import Any, Final
+from uuid import uuid4
 
 import psutil
 import redis
@@ -23,6 +24,7 @@ from server.jobs.queues import STEWARD, HintQueue
 TTL_SECONDS: Final = 30
 # How often a worker whose job runs looks up from it: to say that it lives, and whether its parent does.
 JOB_LOOK_SECONDS: Final = 5
+_ONLY: Final = "only-"  # so begins the name of a worker of one business
 
 
 class ClarionWorker(Worker):
@@ -32,17 +34,27 @@ class ClarionWorker(Worker):
     is in flight and gives the rest back, in seconds.
 
     parent: the process that started this one; the worker ends when that one is gone. None: it stands alone.
+    only_business: the one business it works for, which its name says to whoever looks for a worker; 0: all.
     """
 
     queue_class: type[Queue] = HintQueue
 
-    def __init__(self, names: list[str], connection: redis.Redis, *, parent: int | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        names: list[str],
+        connection: redis.Redis,
+        *,
+        parent: int | None = None,
+        only_business: int = 0,
+        **options: Any,
+    ) -> None:
         self._parent = parent
         self._may_take_long = STEWARD not in names  # a round of the steward is over in a moment
         self.was_asked_to_stop = False
         super().__init__(
             [HintQueue(name, connection) for name in names],
             connection=connection,
+            name=f"{_only(only_business)}{uuid4().hex}" if only_business else None,
             serializer=JSONSerializer,
             worker_ttl=TTL_SECONDS,
             job_monitoring_interval=JOB_LOOK_SECONDS,
@@ -95,14 +107,23 @@ class ClarionWorker(Worker):
         super().heartbeat(timeout, pipeline)
 
 
-def is_anybody_working(connection: redis.Redis, queue_name: str) -> bool:
-    """Whether a worker that lives takes jobs from this queue.
+def is_anybody_working(connection: redis.Redis, queue_name: str, business_id: int = 0) -> bool:
+    """Whether a worker that lives takes jobs from this queue: for all, or for this business at least.
 
     A worker that was killed leaves its key behind for a while: on this host its process is looked for as well.
     """
     return any(
-        queue_name in worker.queue_names() and _lives(worker) for worker in ClarionWorkerList.all(connection=connection)
+        queue_name in worker.queue_names() and _works_for(worker, business_id) and _lives(worker)
+        for worker in ClarionWorkerList.all(connection=connection)
     )
+
+
+def _only(business_id: int) -> str:
+    return f"{_ONLY}{business_id}-"
+
+
+def _works_for(worker: BaseWorker, business_id: int) -> bool:
+    return not worker.name.startswith(_ONLY) or worker.name.startswith(_only(business_id))
 
 
 class ClarionWorkerList(Worker):

@@ -9,6 +9,7 @@ from server.embedded import EmbeddedServers
 from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.queues import BROADCASTS, broadcasts_queue, connect
 from server.jobs.worker import ClarionWorker, is_anybody_working
+from tests.jobs.test_broadcast_job import hint
 from tests.support.builders import a_broadcast, a_business
 from tests.support.engine import Engine, until
 
@@ -29,9 +30,32 @@ def test_a_worker_that_was_killed_is_not_taken_for_one_that_works(clarion: Engin
     assert not is_anybody_working(connection, BROADCASTS)
     worker = clarion.start("worker")
     until(lambda: is_anybody_working(connection, BROADCASTS), what="a worker")
+    assert is_anybody_working(connection, BROADCASTS, 7)
     worker.kill()
     assert connection.scard("rq:workers") == 1  # its key is still there
     assert not is_anybody_working(connection, BROADCASTS)
+    connection.close()
+
+
+async def test_a_worker_of_one_business_keeps_no_other_from_having_its_own(
+    engine: AsyncEngine, clarion: Engine, redis_url: str
+) -> None:
+    ours, others = await a_business(engine), await a_business(engine, "Other")
+    broadcast = await a_broadcast(engine, recipients=20, tenant=others)
+    connection = redis.Redis.from_url(redis_url)
+    clarion.environment["CLARION_ONLY_BUSINESS"] = str(ours.business_id)
+    worker = clarion.start("worker")
+    until(lambda: is_anybody_working(connection, BROADCASTS, ours.business_id), what="its worker")
+    assert not is_anybody_working(connection, BROADCASTS, others.business_id)
+    assert not is_anybody_working(connection, BROADCASTS)
+
+    hint(redis_url, broadcast.id)  # that worker takes it, and leaves the broadcast as it is
+    until(lambda: "BROADCAST NOT STARTED" in worker.log.read_text(), what="the hint to be taken")
+    clarion.environment["CLARION_ONLY_BUSINESS"] = str(others.business_id)
+    clarion.start("worker")
+    clarion.start("steward")
+    row = clarion.until_ended(broadcast.id)
+    assert (row["status"], row["sent_count"]) == ("completed", 20)
     connection.close()
 
 
