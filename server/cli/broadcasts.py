@@ -151,7 +151,7 @@ def pause(number: Number, as_json: AsJson = False) -> None:
 @group.command()
 def resume(number: Number, as_json: AsJson = False) -> None:
     """Resume a paused broadcast."""
-    from server.cli.send import hint
+    from server.cli.send import hint, say_unless_somebody_works
     from server.cli.watch import broadcast_number
     from server.services import broadcasts
 
@@ -163,6 +163,7 @@ def resume(number: Number, as_json: AsJson = False) -> None:
     with environment() as found:
         transact(found.database_url, go_on)
         hint(found.redis_url, broadcast_id)
+        say_unless_somebody_works(found.redis_url)
         _answer(found.database_url, number, as_json=as_json)
 
 
@@ -217,7 +218,7 @@ def retry(
 ) -> None:
     """Make a new broadcast to those who failed, and start it."""
     from server.cli.preflight import ask_outside
-    from server.cli.send import hint
+    from server.cli.send import hint, say_unless_somebody_works
     from server.cli.watch import broadcast_number
     from server.services import drafts, retries
 
@@ -241,6 +242,7 @@ def retry(
         if not as_json:
             say_data_folder(configuration)
         hint(found.redis_url, broadcast_id)
+        say_unless_somebody_works(found.redis_url)
         _answer(found.database_url, str(broadcast_id), as_json=as_json)
 
 

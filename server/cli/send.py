@@ -278,9 +278,14 @@ def _say_what_will_happen(loaded: "Loaded | None", people_count: int, new: "NewB
 
 
 def _say_where_to_look(broadcast_id: int, redis_url: str) -> None:
+    say(f"Broadcast {broadcast_id} is started; `clarion broadcasts watch {broadcast_id}` shows it.")
+    say_unless_somebody_works(redis_url)
+
+
+def say_unless_somebody_works(redis_url: str) -> None:
+    """A broadcast that was started, resumed or retried waits for a worker: say so where there is none."""
     from server.jobs.queues import BROADCASTS, connect
     from server.jobs.worker import is_anybody_working
 
-    say(f"Broadcast {broadcast_id} is started; `clarion broadcasts watch {broadcast_id}` shows it.")
     if not is_anybody_working(connect(redis_url), BROADCASTS):
         say("No worker is running: it goes on once one is, for example with `clarion up`.")

@@ -223,8 +223,10 @@ def test_a_paused_broadcast_goes_on_where_it_was(clarion: Clarion, simulator: Si
     assert process.returncode == 1  # a script does not wait for somebody to resume it
     resumed = clarion.run("broadcasts", "resume", number)
     assert resumed.code == 0, resumed.stderr
+    assert "No worker is running" in resumed.stderr
     worker, steward = clarion.start("worker"), clarion.start("steward")
-    assert clarion.run("broadcasts", "watch", number).code == 0
+    watched = clarion.run("broadcasts", "watch", number)
+    assert watched.code == 0, watched.stderr
     for part in (worker, steward):
         part.terminate()
         part.communicate(timeout=30)
