@@ -44,6 +44,15 @@
     openDialogs(root);
   }
 
+  // The menu floats over the page: it goes when somebody turns to something else, or presses Escape.
+  function closeMenu() {
+    const menu = document.querySelector("details.account[open]");
+    if (menu) menu.open = false;
+    return menu;
+  }
+  document.addEventListener("focusin", (event) => { if (!event.target.closest("details.account, dialog")) closeMenu(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenu()?.querySelector("summary").focus(); });
+
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
     if (opener) document.getElementById(opener.dataset.open)?.showModal();
@@ -52,8 +61,7 @@
     if (event.target instanceof HTMLDialogElement && event.target.open) event.target.close();
     const back = event.target.closest("[data-back]");
     if (back && history.length > 1) { event.preventDefault(); history.back(); }
-    const account = document.querySelector("details.account[open]");
-    if (account && !account.contains(event.target)) account.open = false;
+    if (!event.target.closest("details.account")) closeMenu();
     const copied = event.target.closest("[data-copy]");
     if (copied) navigator.clipboard.writeText(copied.dataset.copy).then(() => { copied.dataset.copied = ""; });
   });
