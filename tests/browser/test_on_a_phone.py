@@ -62,3 +62,31 @@ async def test_the_acts_on_a_broadcast_are_one_line_for_the_main_one_and_one_for
         assert len(tops) == 4  # pause, cancel, duplicate, export
         assert tops[0] < tops[1]
         assert len(set(tops[1:])) == 1
+
+
+async def test_the_way_on_is_in_sight_from_the_start_and_the_message_is_offered_once_there_is_one(
+    browser: Browser, site: Site
+) -> None:
+    async with SMALL.open(browser) as visit:
+        page = visit.page
+        await visit.sign_in(site.address, site.email, site.password)
+        await page.goto(f"{site.address}/compose")
+        onward = page.locator(".step-end").get_by_role("button", name="Continue")
+        see = page.get_by_role("link", name="See the message")
+        bar_top, _ = await top_and_bottom(page.locator(".rail"))
+        top, bottom = await top_and_bottom(onward)
+        assert 0 < top < bottom <= bar_top
+        await expect(see).to_be_hidden()
+        await expect(page.locator("#beside")).to_be_hidden()  # an empty phone
+        await page.locator(".option", has_text="order_update").click()
+        await see.click()
+        await expect(page.locator("#beside")).to_contain_text("your order")
+        await expect(page.locator("#beside")).to_be_in_viewport()
+
+
+async def test_no_template_of_a_list_is_cut_by_a_box_of_its_own(browser: Browser, site: Site) -> None:
+    async with SMALL.open(browser) as visit:
+        await visit.sign_in(site.address, site.email, site.password)
+        await visit.page.goto(f"{site.address}/compose")
+        options = visit.page.locator(".options")
+        assert await options.evaluate("list => list.scrollHeight <= list.clientHeight + 1")
