@@ -4,12 +4,14 @@
   const language = document.documentElement.lang;
   // What is short in Hebrew reads as "in min. (1)".
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: language === "he" ? "long" : "short" });
-  const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-  const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  // The day has 24 hours in every language, as where the server writes a time.
+  const said = (options) => new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
+  const exact = said({ dateStyle: "medium", timeStyle: "medium" });
+  const short = said({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const clock = said({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
-  function said(instant) {
+  function ago(instant) {
     const seconds = (instant - Date.now()) / 1000;
     if (Math.abs(seconds) < 10) return document.body.dataset.justNow;
     if (Math.abs(seconds) > 7 * 86400) return short.format(instant);
@@ -27,7 +29,7 @@
       const instant = new Date(element.dateTime);
       element.title = exact.format(instant);
       const look = element.dataset.look;
-      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : said(instant);
+      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : ago(instant);
       if (element.textContent !== text) element.textContent = text;
     }
   }
