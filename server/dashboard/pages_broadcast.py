@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 
 from server import steering
 from server.csv_export import recipients_csv
+from server.dashboard.acts import told_once
 from server.dashboard.live import stream
 from server.dashboard.rendering import is_fragment, render, text_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
@@ -103,7 +104,7 @@ async def show_history(request: Request, broadcast_id: Id, visitor: SignedIn, co
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     found = await recipients.history(connection, broadcast_id, after_id=0, limit=_HISTORY_SHOWN)
     template = "broadcast/_history.html" if is_fragment(request) else "broadcast/history.html"
-    return render(request, template, visitor, shown=shown, history=found)
+    return render(request, template, visitor, shown=shown, history=told_once(found))
 
 
 @router.get("/recipients.csv")
