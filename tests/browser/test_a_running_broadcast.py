@@ -54,9 +54,12 @@ async def test_the_curve_ends_with_what_the_headline_says_and_draws_no_failures_
         await page.goto(f"{site.address}/broadcasts/{broadcast['id']}")
         legend = page.locator(".plot .legend")
         await expect(legend).to_contain_text(re.compile(r"Sent \d+"), timeout=20_000)
-        # No steward runs here, so that nothing was sampled: it is what the page has heard.
-        sent = "document.querySelector('{} b').textContent"
-        await page.wait_for_function(f"{sent.format('.plot .legend')} === {sent.format('.headline')}")
         await expect(legend).not_to_contain_text("Failed")
+        await page.get_by_role("button", name="Pause").click()
+        stopped_at = clarion.until_row(broadcast["id"], lambda row: row["lease_holder"] is None)["sent_count"]
+        # No steward runs here, so that nothing was sampled: it is what the page has heard.
+        await expect(page.locator(".headline b")).to_have_text(str(stopped_at))
+        await expect(legend.locator("b").first).to_have_text(str(stopped_at))
         clarion.simulator.order("code", code=131026, times=1)
+        await page.get_by_role("button", name="Resume").click()
         await expect(legend).to_contain_text("Failed 1", timeout=20_000)
