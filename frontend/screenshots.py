@@ -39,7 +39,7 @@ SHOTS = (
     Shot("broadcast-phone", "/broadcasts/1", 390, 844, "dark"),
     Shot("broadcast-hebrew", "/broadcasts/1", scheme="dark", language="he"),
     Shot("overview", "/"),
-    Shot("compose", "/compose"),
+    Shot("compose", "/compose?from=1"),  # a template is chosen, so that the phone shows its message
 )
 
 

@@ -16,7 +16,7 @@ from server.config import settings
 from server.database import async_engine, database_errors
 from server.domain.errors import BadInput
 from server.domain.states import FINAL, Actor, BroadcastStatus
-from server.services import accounts, broadcast_json, channels, drafts, templates
+from server.services import accounts, broadcast_json, channels, drafts, numbers, templates
 from server.services.channels import NewChannel
 from server.services.contact_imports import import_contacts
 from server.services.contact_lists import ContactRow
@@ -84,6 +84,9 @@ async def _prepare(database_url: str, known: Access | None, secret: str) -> tupl
             business_id = await accounts.find_business(connection, BUSINESS)
             senders = await channels.senders(connection, vault(settings()), business_id)
             await templates.sync_all(connection, settings(), business_id, senders)
+        await numbers.look(
+            engine, settings(), vault(settings()), business_id, channel_id
+        )  # how it is called, its quality
         await import_contacts(engine, business_id, _contacts())
         outside = await Lookout(engine, settings(), vault(settings())).of_message(business_id, channel_id, MESSAGE)
         async with engine.begin() as connection:

@@ -24,6 +24,8 @@ from server.services.sessions import Visitor
 from server.services.snapshots import Place
 
 _ROWS_SHOWN: Final = 100
+# What a business chooses from is seen at a glance; of hundreds the others open when they are asked for.
+_TEMPLATES_SHOWN: Final = 20
 _Id = Annotated[int | None, Field(ge=1, lt=2**63)]
 
 
@@ -144,6 +146,7 @@ def _context(sheet: Sheet, shown: Beside, wanted: Wanted, step: str, refusal: Re
         "steps": STEPS,
         "q": wanted.q,
         "templates": _matching(sheet, wanted.q),
+        "templates_shown": _TEMPLATES_SHOWN,
         "typed": refusal.typed,
         "wrong": view.by_pointer(refusal.problems),
         "problems": refusal.problems[: view.MOST_PROBLEMS],

@@ -16,7 +16,7 @@ from server.domain.messages import columns_of
 from server.domain.people_findings import DUPLICATE
 from server.domain.phones import normalise
 from server.domain.template_parts import Shown, shown_to
-from server.services import channels, compositions, segments, templates
+from server.services import compositions, numbers, segments, templates
 from server.services.snapshots import Person, Place
 
 STEPS: Final[Mapping[str, str]] = {
@@ -106,16 +106,16 @@ async def sheet_of(
     message: dict[str, Any] | None = None,
 ) -> Sheet | None:  # fmt: skip
     """Everything about the message. None: the business has no number. message: of a broadcast that is copied."""
-    numbers = await channels.listed(connection, business_id)
-    if not numbers:
+    theirs = await numbers.listed(connection, business_id)
+    if not theirs:
         return None
-    known = [int(number["id"]) for number in numbers]
+    known = [int(number["id"]) for number in theirs]
     wanted = channel_id or (draft.channel_id if draft is not None else None)
     chosen = wanted if wanted in known else known[0]
     found = await templates.of_channel(connection, business_id, chosen)
     written = message or (draft.message if draft is not None else {})
     template = template_in(found, written)
-    return Sheet(draft, written, chosen, numbers, found, template, _blanks(written, template))
+    return Sheet(draft, written, chosen, theirs, found, template, _blanks(written, template))
 
 
 def _squeezed(name: str) -> str:

@@ -1,5 +1,6 @@
 """One broadcast: its live page, why people did not get it, its history, and what a person can do to it."""
 
+import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -9,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 
 from server import steering
 from server.csv_export import recipients_csv
+from server.dashboard.acts import told_once
 from server.dashboard.live import stream
 from server.dashboard.rendering import is_fragment, render, text_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
@@ -66,7 +68,10 @@ async def _stream(
 
 @router.get("/plot.json")
 async def show_plot(broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> JSONResponse:
-    """Five columns: seconds since 1970, and the counts of sent, delivered, read and failed at each."""
+    """Five columns: seconds since 1970, and the counts of sent, delivered, read and failed at each.
+
+    now: by this clock, so that what a page hears in between stands at its place.
+    """
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     found = await samples.of_broadcast(connection, broadcast_id)
     columns: Sequence[Sequence[float]] = [
@@ -77,7 +82,8 @@ async def show_plot(broadcast_id: Id, visitor: SignedIn, connection: PageTransac
         [sample.failed_count for sample in found],
     ]
     is_over = shown["completed_at"] is not None
-    return JSONResponse({"columns": columns, "is_over": is_over}, headers={"Cache-Control": "no-store"})
+    found_now = {"columns": columns, "is_over": is_over, "now": time.time()}
+    return JSONResponse(found_now, headers={"Cache-Control": "no-store"})
 
 
 @router.get("/reasons")
@@ -98,7 +104,7 @@ async def show_history(request: Request, broadcast_id: Id, visitor: SignedIn, co
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     found = await recipients.history(connection, broadcast_id, after_id=0, limit=_HISTORY_SHOWN)
     template = "broadcast/_history.html" if is_fragment(request) else "broadcast/history.html"
-    return render(request, template, visitor, shown=shown, history=found)
+    return render(request, template, visitor, shown=shown, history=told_once(found))
 
 
 @router.get("/recipients.csv")

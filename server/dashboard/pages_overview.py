@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final, NamedTuple
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from server.dashboard import formats
+from server.dashboard import formats, number_words
 from server.dashboard.languages import Speech
 from server.dashboard.rendering import render, speech_of
 from server.dashboard.visitor import PageTransaction, SignedIn
 from server.domain.roles import Permission
 from server.domain.states import BroadcastStatus, PauseReason
-from server.services import approvals, broadcast_json, numbers, overview
+from server.services import approvals, messaging_limits, numbers, overview
 from server.services.overview import Month
 
 router = APIRouter()
@@ -35,11 +35,24 @@ class Item(NamedTuple):
 
 
 class Stat(NamedTuple):
-    """One number with what stands beside it."""
+    """One number with what stands beside it. trend: against the month before; empty where there was nothing."""
 
     word: str
     value: str
     beside: str
+    trend: str
+
+
+class Step(NamedTuple):
+    """One thing to do before the first broadcast. is_next: the first that is not done."""
+
+    href: str
+    icon: str
+    title: str
+    text: str
+    word: str
+    is_done: bool
+    is_next: bool
 
 
 async def _speech(request: Request, visitor: SignedIn) -> Speech:
@@ -56,13 +69,18 @@ async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, con
     now = datetime.now(UTC)
     began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     under_way = await overview.under_way(connection, business_id)
-    newest = await broadcast_json.show_many(connection, business_id, status=None, before_id=None, limit=1)
+    has_sent = await overview.has_sent(connection, business_id)
+    known = await numbers.listed(connection, business_id)
     return render(
         request,
         "overview.html",
         visitor,
         under_way=under_way,
-        has_any=bool(newest),
+        latest=await overview.latest(connection, business_id),
+        has_sent=has_sent,
+        steps=[]
+        if has_sent or under_way
+        else _steps(speech, bool(known), await overview.has_people(connection, business_id)),
         attention=[
             *await _approvals(speech, visitor, connection),
             *_paused(speech, under_way),
@@ -74,14 +92,9 @@ async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, con
             await overview.month(connection, business_id, began, now),
             await overview.month(connection, business_id, _month_before(began), _month_before(now)),
         ),
-        numbers=[
-            {
-                "id": known["id"],
-                "title": formats.phone(known["display_phone_number"] or known["phone_number_id"]),
-                "text": speech.gettext("%(rate)s messages a second", rate=known["rate_per_second"]),
-            }
-            for known in await numbers.listed(connection, business_id)
-        ],
+        numbers=known,
+        limit=await messaging_limits.known_limit(connection, business_id),
+        words=number_words,
     )
 
 
@@ -160,31 +173,58 @@ def _templates(speech: Speech, found: list[dict[str, Any]]) -> list[Item]:
     ]
 
 
-def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
-    _, pgettext, locale = speech.gettext, speech.pgettext, speech.locale
+def _steps(speech: Speech, has_number: bool, has_people: bool) -> list[Step]:
+    _ = speech.gettext
+    done = (has_number, has_people, False)
+    said = (
+        (
+            "/numbers",
+            "smartphone",
+            _("Add your WhatsApp number"),
+            _("Five checks say whether it is ready."),
+            _("Add it"),
+        ),
+        ("/contacts", "users", _("Bring your people"), _("A file of any size, or a list you paste."), _("Bring them")),
+        ("/compose", "send", _("Write the first message"), _("You see exactly what each person gets."), _("Write it")),
+    )
+    return [
+        Step(*step, is_done=is_done, is_next=not is_done and all(done[:place]))
+        for place, (step, is_done) in enumerate(zip(said, done, strict=True))
+    ]
 
-    def share(part: int, whole: int) -> str:
-        return formats.share_in(locale, part, whole)
+
+def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
+    pgettext, ngettext, locale = speech.pgettext, speech.ngettext, speech.locale
+
+    def share(part: int) -> str:
+        return formats.share_in(locale, part, month.sent_count)
+
+    def people(count: int) -> str:
+        return ngettext("%(n)s person", "%(n)s people", count) if month.sent_count else ""
 
     return [
         Stat(
             pgettext("count", "Sent"),
             formats.number_in(locale, month.sent_count),
+            ngettext("in %(n)s broadcast", "in %(n)s broadcasts", month.broadcast_count),
             _trend(speech, month.sent_count, before.sent_count),
         ),
         Stat(
             pgettext("count", "Delivered"),
-            share(month.delivered_count, month.sent_count),
+            share(month.delivered_count),
+            people(month.delivered_count),
             _share_before(speech, before.delivered_count, before.sent_count),
         ),
         Stat(
             pgettext("count", "Read"),
-            share(month.read_count, month.sent_count),
+            share(month.read_count),
+            people(month.read_count),
             _share_before(speech, before.read_count, before.sent_count),
         ),
         Stat(
             pgettext("count", "Replied"),
             formats.number_in(locale, month.replied_count),
+            speech.gettext("%(share)s of those sent to", share=share(month.replied_count)) if month.sent_count else "",
             _trend(speech, month.replied_count, before.replied_count),
         ),
     ]
@@ -192,13 +232,13 @@ def _stats(speech: Speech, month: Month, before: Month) -> list[Stat]:
 
 def _share_before(speech: Speech, part: int, whole: int) -> str:
     if not whole:
-        return speech.gettext("none the month before")
+        return ""
     return speech.gettext("%(share)s the month before", share=formats.share_in(speech.locale, part, whole))
 
 
 def _trend(speech: Speech, now: int, before: int) -> str:
     if not before:
-        return speech.gettext("none the month before")
+        return ""
     change = formats.share_in(speech.locale, abs(now - before), before)
     if now >= before:
         return speech.gettext("%(share)s more than the month before", share=change)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from server.cursors import page, read_cursor
+from server.dashboard.acts import told_once
 from server.dashboard.rendering import render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.roles import Permission
@@ -60,6 +61,7 @@ async def show_story(
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     version = resources.settings.graph_api_version
     story = await stories.tell(connection, broadcast_id, recipient_id, api_version=version)
+    story["entries"] = told_once(story["entries"])
     return render(request, "broadcast/story.html", visitor, shown=shown, **story)
 
 

@@ -16,6 +16,7 @@ from server.services import broadcast_json
 _S: Final = BroadcastStatus
 UNDER_WAY: Final = (_S.RUNNING, _S.SETTLING, _S.PAUSED, _S.QUEUED, _S.SCHEDULED)
 MOST: Final = 20
+LATEST: Final = 5
 
 _MONTH = text("""
     /* overview.month   Cost: the broadcasts that were started in the span. */
@@ -35,6 +36,17 @@ _TROUBLED_TEMPLATES = text("""
      WHERE t.business_id = :business_id AND t.status <> 'APPROVED'
        AND b.created_at > clock_timestamp() - interval '30 days'
      ORDER BY t.name, t.language
+""")
+
+_HAS_PEOPLE = text("""
+    /* overview.has_people */
+    SELECT EXISTS (SELECT FROM contacts WHERE business_id = :business_id)
+        OR EXISTS (SELECT FROM whatsapp_broadcasts WHERE business_id = :business_id AND total_recipients > 0)
+""")
+
+_HAS_SENT = text("""
+    /* overview.has_sent */
+    SELECT EXISTS (SELECT FROM whatsapp_broadcasts WHERE business_id = :business_id AND started_at IS NOT NULL)
 """)
 
 
@@ -63,6 +75,26 @@ async def under_way(connection: AsyncConnection, business_id: int) -> list[dict[
     rows = (await connection.execute(statement.order_by(broadcast.id.desc()).limit(MOST))).all()
     order = {status.value: place for place, status in enumerate(UNDER_WAY)}
     return [broadcast_json.as_json(row) for row in sorted(rows, key=lambda row: order[row.status])]
+
+
+async def latest(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:
+    """The newest of those that are not under way: what has ended, and what is being written."""
+    broadcast = WhatsAppBroadcast
+    others = broadcast_json.rows().where(broadcast.business_id == business_id, broadcast.status.not_in([*UNDER_WAY]))
+    return [
+        broadcast_json.as_json(row)
+        for row in await connection.execute(others.order_by(broadcast.id.desc()).limit(LATEST))
+    ]
+
+
+async def has_people(connection: AsyncConnection, business_id: int) -> bool:
+    """Whether there is anybody to send to: a contact, or a list of a broadcast."""
+    return bool(await connection.scalar(_HAS_PEOPLE, {"business_id": business_id}))
+
+
+async def has_sent(connection: AsyncConnection, business_id: int) -> bool:
+    """Whether a broadcast was ever started."""
+    return bool(await connection.scalar(_HAS_SENT, {"business_id": business_id}))
 
 
 async def with_unknowns(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:

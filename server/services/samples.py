@@ -5,12 +5,13 @@ of two minutes and one of two days have about as many points.
 """
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from server.models import BroadcastSample
+from server.domain.states import FINAL
+from server.models import BroadcastSample, WhatsAppBroadcast
 
 # Reports of a message come for days; after that a plot changes no more.
 _DAYS: Final = 7
@@ -48,8 +49,26 @@ async def take(connection: AsyncConnection) -> None:
 
 
 async def of_broadcast(connection: AsyncConnection, broadcast_id: int) -> list[Sample]:
-    """All samples of a broadcast, the oldest first: some thousands at most."""
-    sample = BroadcastSample
-    columns = (sample.at, sample.sent_count, sample.delivered_count, sample.read_count, sample.failed_count)
-    rows = await connection.execute(select(*columns).where(sample.broadcast_id == broadcast_id).order_by(sample.at))
-    return [Sample(*row) for row in rows]
+    """How the counters grew, the oldest first: some thousands at most. Empty before the start.
+
+    It begins with nothing at the start and ends with what the row says now, however long ago the last sample was taken.
+    """
+    of_row = _counters_of(WhatsAppBroadcast)
+    columns = (WhatsAppBroadcast.started_at, WhatsAppBroadcast.status, func.clock_timestamp().label("now"), *of_row)
+    taken = select(BroadcastSample.at, *_counters_of(BroadcastSample)).where(
+        BroadcastSample.broadcast_id == broadcast_id
+    )
+    samples = [Sample(*row) for row in await connection.execute(taken.order_by(BroadcastSample.at))]
+    row = (await connection.execute(select(*columns).where(WhatsAppBroadcast.id == broadcast_id))).one()
+    if row.started_at is None:
+        return []
+    grown = [Sample(row.started_at, 0, 0, 0, 0), *samples]
+    latest = Sample(row.now, row.sent_count, row.delivered_count, row.read_count, row.failed_count)
+    # What has ended stands still: its line goes on only where a report came after the last sample.
+    if row.status not in FINAL or latest[1:] != grown[-1][1:]:
+        grown.append(latest)
+    return grown
+
+
+def _counters_of(model: type[BroadcastSample | WhatsAppBroadcast]) -> tuple[Any, ...]:
+    return model.sent_count, model.delivered_count, model.read_count, model.failed_count

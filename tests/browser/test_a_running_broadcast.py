@@ -41,3 +41,25 @@ async def test_a_page_moves_by_itself_and_its_buttons_pause_resume_and_cancel(
         await asked.get_by_role("button", name="Cancel it for good").click()
         await expect(page.locator(".chip").first).to_have_text("Cancelled", timeout=20_000)
     clarion.assert_books_balance(broadcast["id"])
+
+
+async def test_the_curve_ends_with_what_the_headline_says_and_draws_no_failures_while_there_are_none(
+    browser: Browser, site: Site, clarion: Engine
+) -> None:
+    broadcast = site.api.post("/broadcasts", an_order(recipients=people(300), rate_limit=50)).json
+    clarion.start("worker")
+    async with DESK.open(browser) as visit:
+        page = visit.page
+        await visit.sign_in(site.address, site.email, site.password)
+        await page.goto(f"{site.address}/broadcasts/{broadcast['id']}")
+        legend = page.locator(".plot .legend")
+        await expect(legend).to_contain_text(re.compile(r"Sent \d+"), timeout=20_000)
+        await expect(legend).not_to_contain_text("Failed")
+        await page.get_by_role("button", name="Pause").click()
+        stopped_at = clarion.until_row(broadcast["id"], lambda row: row["lease_holder"] is None)["sent_count"]
+        # No steward runs here, so that nothing was sampled: it is what the page has heard.
+        await expect(page.locator(".headline b")).to_have_text(str(stopped_at))
+        await expect(legend.locator("b").first).to_have_text(str(stopped_at))
+        clarion.simulator.order("code", code=131026, times=1)
+        await page.get_by_role("button", name="Resume").click()
+        await expect(legend).to_contain_text("Failed 1", timeout=20_000)

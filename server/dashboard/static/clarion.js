@@ -4,12 +4,14 @@
   const language = document.documentElement.lang;
   // What is short in Hebrew reads as "in min. (1)".
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: language === "he" ? "long" : "short" });
-  const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
-  const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-  const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  // The day has 24 hours in every language, as where the server writes a time.
+  const said = (options) => new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
+  const exact = said({ dateStyle: "medium", timeStyle: "medium" });
+  const short = said({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const clock = said({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
-  function said(instant) {
+  function ago(instant) {
     const seconds = (instant - Date.now()) / 1000;
     if (Math.abs(seconds) < 10) return document.body.dataset.justNow;
     if (Math.abs(seconds) > 7 * 86400) return short.format(instant);
@@ -27,7 +29,7 @@
       const instant = new Date(element.dateTime);
       element.title = exact.format(instant);
       const look = element.dataset.look;
-      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : said(instant);
+      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : ago(instant);
       if (element.textContent !== text) element.textContent = text;
     }
   }
@@ -44,6 +46,15 @@
     openDialogs(root);
   }
 
+  // The menu floats over the page: it goes when somebody turns to something else, or presses Escape.
+  function closeMenu() {
+    const menu = document.querySelector("details.account[open]");
+    if (menu) menu.open = false;
+    return menu;
+  }
+  document.addEventListener("focusin", (event) => { if (!event.target.closest("details.account, dialog")) closeMenu(); });
+  document.addEventListener("keydown", (event) => { if (event.key === "Escape") closeMenu()?.querySelector("summary").focus(); });
+
   document.addEventListener("click", (event) => {
     const opener = event.target.closest("[data-open]");
     if (opener) document.getElementById(opener.dataset.open)?.showModal();
@@ -52,8 +63,7 @@
     if (event.target instanceof HTMLDialogElement && event.target.open) event.target.close();
     const back = event.target.closest("[data-back]");
     if (back && history.length > 1) { event.preventDefault(); history.back(); }
-    const account = document.querySelector("details.account[open]");
-    if (account && !account.contains(event.target)) account.open = false;
+    if (!event.target.closest("details.account")) closeMenu();
     const copied = event.target.closest("[data-copy]");
     if (copied) navigator.clipboard.writeText(copied.dataset.copy).then(() => { copied.dataset.copied = ""; });
   });
