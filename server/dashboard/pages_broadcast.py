@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response, Streamin
 
 from server import steering
 from server.csv_export import recipients_csv
+from server.cursors import page, read_cursor
 from server.dashboard.acts import told_once
 from server.dashboard.live import stream
 from server.dashboard.rendering import is_fragment, render, text_of
@@ -99,12 +100,17 @@ async def show_reasons(request: Request, broadcast_id: Id, visitor: SignedIn, co
 
 
 @router.get("/history")
-async def show_history(request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
-    """Who or what changed it, when, and why."""
+async def show_history(
+    request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction, cursor: str | None = None
+) -> Response:
+    """Who or what changed it, when, and why; the latest first."""
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
-    found = await recipients.history(connection, broadcast_id, after_id=0, limit=_HISTORY_SHOWN)
+    before_id = read_cursor(cursor)
+    found = await recipients.latest_history(connection, broadcast_id, before_id=before_id, limit=_HISTORY_SHOWN + 1)
+    part = page(found, _HISTORY_SHOWN)
+    history = told_once(reversed(part["items"]))
     template = "broadcast/_history.html" if is_fragment(request) else "broadcast/history.html"
-    return render(request, template, visitor, shown=shown, history=told_once(found))
+    return render(request, template, visitor, shown=shown, history=history, next_cursor=part["next_cursor"])
 
 
 @router.get("/recipients.csv")

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound
@@ -85,10 +85,22 @@ async def reasons(connection: AsyncConnection, broadcast_id: int) -> list[dict[s
 
 async def history(connection: AsyncConnection, broadcast_id: int, *, after_id: int, limit: int) -> list[dict[str, Any]]:
     """The changes of a broadcast, the oldest first; each with its id, to go on from."""
-    rows = await connection.execute(
-        select(BroadcastEvent.id, *(getattr(BroadcastEvent, name) for name in _HISTORY))
-        .where(BroadcastEvent.broadcast_id == broadcast_id, BroadcastEvent.id > after_id)
-        .order_by(BroadcastEvent.id)
-        .limit(limit)
-    )
+    events = _events(broadcast_id).where(BroadcastEvent.id > after_id)
+    rows = await connection.execute(events.order_by(BroadcastEvent.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
+
+
+async def latest_history(
+    connection: AsyncConnection, broadcast_id: int, *, before_id: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The same, the latest first. before_id: those before this one."""
+    events = _events(broadcast_id)
+    if before_id is not None:
+        events = events.where(BroadcastEvent.id < before_id)
+    rows = await connection.execute(events.order_by(BroadcastEvent.id.desc()).limit(limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+def _events(broadcast_id: int) -> Select[Any]:
+    columns = (getattr(BroadcastEvent, name) for name in _HISTORY)
+    return select(BroadcastEvent.id, *columns).where(BroadcastEvent.broadcast_id == broadcast_id)

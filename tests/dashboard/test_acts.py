@@ -5,8 +5,9 @@ import re
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.domain.states import Actor
+from server.domain.states import Actor, Move, PauseReason
 from server.services import broadcasts, stops
+from server.services.broadcasts import Why
 from server.services.ledger import RunKey
 from server.services.runs import InFlight
 from tests.api.conftest import Api, an_order
@@ -84,3 +85,18 @@ async def test_an_act_of_the_engine_alone_stands_by_itself(api: Api, visitor: Br
     async with engine.begin() as connection:
         await broadcasts.request_cancel(connection, run.broadcast_id, by=Actor.STEWARD)
     assert told(visitor, f"/broadcasts/{run.broadcast_id}/history")[0] == "Cancel asked for by the steward"
+
+
+async def test_a_long_history_begins_with_its_latest_and_goes_back(
+    api: Api, visitor: Browser, engine: AsyncEngine
+) -> None:
+    run = await a_running_broadcast(api, engine)
+    async with engine.begin() as connection:
+        for _ in range(100):
+            for move, why in ((Move.PAUSE, Why(PauseReason.USER)), (Move.RESUME, broadcasts.NO_REASON)):
+                await broadcasts.make_or_refuse(connection, run.broadcast_id, move, by=Actor.USER, why=why)
+    path = f"/broadcasts/{run.broadcast_id}/history"
+    assert [line.split()[0] for line in told(visitor, path)] == ["Resumed", "Paused"] * 100
+    (older,) = re.findall(rf'href="({path}\?cursor=[^"]+)"', visitor.get(path).text)
+    assert [line.split()[0] for line in told(visitor, older)] == ["A", "Started"]
+    assert "?cursor=" not in visitor.get(older).text
