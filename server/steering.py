@@ -75,21 +75,28 @@ async def pause(
         return await _stopped(connection, business_id, broadcast_id, in_flight_count)
 
 
-async def resume(resources: WebResources, business_id: int, broadcast_id: int) -> Broadcast:
-    """Go on after a pause, from behind the cursor."""
+async def resume(resources: WebResources, business_id: int, broadcast_id: int, *, who: str | None = None) -> Broadcast:
+    """Go on after a pause, from behind the cursor. who: whose act the history says it is."""
+    told = None if who is None else said("Resumed by %(who)s.", who=who)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
-        await broadcasts.make_or_refuse(connection, broadcast_id, Move.RESUME, by=Actor.USER)
+        await broadcasts.make_or_refuse(connection, broadcast_id, Move.RESUME, by=Actor.USER, told=told)
         broadcast = await show(connection, business_id, broadcast_id)
     await enqueue(resources, broadcast)
     return broadcast
 
 
-async def cancel(resources: WebResources, business_id: int, broadcast_id: int) -> StoppedBroadcast:
-    """Stop for good: no request leaves later than 250 ms after this. Says how many were in flight."""
+async def cancel(
+    resources: WebResources, business_id: int, broadcast_id: int, *, who: str | None = None
+) -> StoppedBroadcast:
+    """Stop for good: no request leaves later than 250 ms after this. Says how many were in flight.
+
+    who: whose act the history says it is.
+    """
+    told = broadcasts.CANCEL_REQUESTED if who is None else said("Cancelled by %(who)s.", who=who)
     async with resources.engine.begin() as connection:
         before = await show(connection, business_id, broadcast_id)
-        await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER)
+        await broadcasts.request_cancel(connection, broadcast_id, by=Actor.USER, told=told)
         if not before.cancel_requested:
             await _write_down(resources, connection, broadcast_id, AuditAct.BROADCAST_CANCELLED)
         in_flight_count = await stops.in_flight_count(connection, broadcast_id)

@@ -9,16 +9,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from server.domain.states import Actor, BroadcastStatus, Move
+from server.services.broadcasts import CANCEL_REQUESTED
 
 _STOPS: Final = frozenset(move.name.lower() for move in (Move.PAUSE, Move.HOLD, Move.CANCEL))
 _CANCEL: Final = Move.CANCEL.name.lower()
+_BY_NAME: Final = frozenset(move.name.lower() for move in (Move.PAUSE, Move.RESUME, Move.CANCEL))
 
 
 def told_once(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Events in their order, as `recipients.history` or a story has them, without those that tell what came of a stop.
 
     `consequences` of a stop: what those said. `is_wish`: a cancel that has been asked for and not been carried out.
-    What is no event of the history stays as it is.
+    `is_named`: the detail says what it was, and whose act. What is no event of the history stays as it is.
     """
     told: list[dict[str, Any]] = []
     stops: dict[str, dict[str, Any]] = {}  # the last of each kind
@@ -29,13 +31,20 @@ def told_once(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
             stop["consequences"] += [event["detail"]] if event["detail"] else []
             stop["is_wish"] &= event["to_status"] != BroadcastStatus.CANCELLED
             continue
-        one = {**event, "consequences": [], "is_wish": move == _CANCEL and _stays(event)}
+        is_wish = move == _CANCEL and _stays(event)
+        one = {**event, "consequences": [], "is_wish": is_wish, "is_named": _is_named(event)}
         if move in _STOPS:
             stops[move] = one
-        if one["is_wish"]:
+        if event.get("detail") == CANCEL_REQUESTED:
             one["detail"] = None  # it says nothing more than the word for it
         told.append(one)
     return told
+
+
+def _is_named(event: Mapping[str, Any]) -> bool:
+    """Whether a person did it on a page, where the history knows them by name (`server/steering.py`)."""
+    is_theirs = event.get("actor") == Actor.USER and event.get("move") in _BY_NAME
+    return is_theirs and event["detail"] not in (None, CANCEL_REQUESTED)
 
 
 def _comes_of(event: Mapping[str, Any], stop: Mapping[str, Any]) -> bool:

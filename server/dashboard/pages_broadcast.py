@@ -150,14 +150,14 @@ async def pause(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -
 @router.post("/resume", dependencies=_SENDS)
 async def resume(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
     """Go on after a pause."""
-    await steering.resume(resources, visitor.business_id, broadcast_id)
+    await steering.resume(resources, visitor.business_id, broadcast_id, who=visitor.name)
     return _to(broadcast_id)
 
 
 @router.post("/cancel", dependencies=_SENDS)
 async def cancel(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
     """Stop it for good."""
-    await steering.cancel(resources, visitor.business_id, broadcast_id)
+    await steering.cancel(resources, visitor.business_id, broadcast_id, who=visitor.name)
     return _to(broadcast_id)
 
 

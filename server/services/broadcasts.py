@@ -110,6 +110,7 @@ class Why(NamedTuple):
 
 
 NO_REASON: Final = Why()
+CANCEL_REQUESTED: Final = said("Cancel requested.")
 
 
 async def make(
@@ -121,10 +122,12 @@ async def make(
     why: Why = NO_REASON,
     scheduled_at: datetime | None = None,
     epoch: int | None = None,
+    told: str | None = None,
 ) -> bool:
     """Make one move and write its event.
 
-    epoch: of the run that makes the move, if a run does.
+    epoch: of the run that makes the move, if a run does. told: what the history says of it beyond the reason, such as
+    who it was.
     False: the row was not in a state that allows it, or the run is lost; nothing was written.
     """
     rule = RULES[move]
@@ -145,13 +148,14 @@ async def make(
     if row is None:
         return False
     before: str = row.status
-    await add_event(connection, broadcast_id, move, by=by, before=before, reason=why.pause_reason, detail=why.detail)
+    detail = told or why.detail
+    await add_event(connection, broadcast_id, move, by=by, before=before, reason=why.pause_reason, detail=detail)
     if move is Move.FAIL and epoch is not None:  # nothing more can be sent: whoever is left has failed with this reason
         rest = {"broadcast_id": broadcast_id, "epoch": epoch, "why": why.detail}
         await ledger.within(connection, ledger.FAIL_REST, rest)
     if move in KIND_OF_MOVE:
-        told = outbox.Change(row.business_id, broadcast_id, KIND_OF_MOVE[move], by, before)
-        await outbox.broadcast_changed(connection, told)
+        change = outbox.Change(row.business_id, broadcast_id, KIND_OF_MOVE[move], by, before)
+        await outbox.broadcast_changed(connection, change)
     return True
 
 
@@ -163,9 +167,10 @@ async def make_or_refuse(
     by: Actor,
     why: Why = NO_REASON,
     scheduled_at: datetime | None = None,
+    told: str | None = None,
 ) -> None:
     """Make a move that a person asked for, and wake the runner. Raises `NotFound` or `StateDoesNotAllow`."""
-    if await make(connection, broadcast_id, move, by=by, why=why, scheduled_at=scheduled_at):
+    if await make(connection, broadcast_id, move, by=by, why=why, scheduled_at=scheduled_at, told=told):
         await look_at_row(connection, broadcast_id)
         return
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()
@@ -174,17 +179,18 @@ async def make_or_refuse(
     raise StateDoesNotAllow(move, row.status)
 
 
-async def request_cancel(connection: AsyncConnection, broadcast_id: int, *, by: Actor) -> None:
+async def request_cancel(
+    connection: AsyncConnection, broadcast_id: int, *, by: Actor, told: str = CANCEL_REQUESTED
+) -> None:
     """Store the wish to cancel; from the commit on no request leaves later than 250 ms.
 
-    Asking twice is asking once. Raises `NotFound`, or `StateDoesNotAllow` where it has ended already.
+    told: what the history says of it. Asking twice is asking once. Raises `NotFound`, or `StateDoesNotAllow` where it
+    has ended already.
     """
     allowed_from = sorted(RULES[Move.CANCEL].allowed_from)
     status = await connection.scalar(_WISH_TO_CANCEL, {"broadcast_id": broadcast_id, "allowed_from": allowed_from})
     if status is not None:
-        await add_event(
-            connection, broadcast_id, Move.CANCEL, by=by, before=status, after=status, detail=said("Cancel requested.")
-        )
+        await add_event(connection, broadcast_id, Move.CANCEL, by=by, before=status, after=status, detail=told)
         await look_at_row(connection, broadcast_id)
         return
     row = (await connection.execute(_LOCK, {"broadcast_id": broadcast_id})).one_or_none()

@@ -47,18 +47,31 @@ async def test_a_pause_is_told_once_with_who_asked_and_what_was_in_flight(
     assert moves == ["queue", "run", "pause", "pause"]  # the chain keeps both
 
 
-async def test_a_cancel_is_a_wish_until_it_is_carried_out_and_then_told_once(
+async def test_a_cancel_is_told_once_with_who_asked_and_what_was_in_flight(
     api: Api, visitor: Browser, engine: AsyncEngine
 ) -> None:
     run = await a_running_broadcast(api, engine)
     path = f"/broadcasts/{run.broadcast_id}/history"
     visitor.post(f"/broadcasts/{run.broadcast_id}/cancel")
+    assert told(visitor, path)[0] == f"Cancelled by {OWNER}"
+    await account(engine, run)
+    async with engine.begin() as connection:
+        assert await broadcasts.finish_cancel(connection, run.broadcast_id, epoch=run.epoch)
+    assert told(visitor, path)[0] == f"Cancelled by {OWNER} {IN_FLIGHT}"
+    assert sum("ancel" in line for line in told(visitor, path)) == 1
+
+
+async def test_a_cancel_by_the_api_is_a_wish_until_it_is_carried_out(
+    api: Api, visitor: Browser, engine: AsyncEngine
+) -> None:
+    run = await a_running_broadcast(api, engine)
+    path = f"/broadcasts/{run.broadcast_id}/history"
+    api.post(f"/broadcasts/{run.broadcast_id}/cancel")
     assert told(visitor, path)[0] == "Cancel asked for by a person"
     await account(engine, run)
     async with engine.begin() as connection:
         assert await broadcasts.finish_cancel(connection, run.broadcast_id, epoch=run.epoch)
     assert told(visitor, path)[0] == f"Cancelled by a person {IN_FLIGHT}"
-    assert sum("ancel" in line for line in told(visitor, path)) == 1
 
 
 async def test_a_pause_after_a_pause_is_another_one(api: Api, visitor: Browser, engine: AsyncEngine) -> None:
@@ -68,6 +81,7 @@ async def test_a_pause_after_a_pause_is_another_one(api: Api, visitor: Browser, 
         await account(engine, run)
         visitor.post(f"/broadcasts/{run.broadcast_id}/resume")
     lines = told(visitor, f"/broadcasts/{run.broadcast_id}/history")
+    assert lines[0] == f"Resumed by {OWNER}"
     assert [line.split()[0] for line in lines] == ["Resumed", "Paused", "Resumed", "Paused", "A", "Started"]
 
 
