@@ -47,6 +47,8 @@ OF_BROADCASTS: Final[Mapping[BroadcastStatus, Look]] = {
     _B.FAILED: Look(N_("Failed"), "failed", "circle-x"),
     _B.CANCELLED: Look(N_("Cancelled"), "neutral", "ban"),
 }
+# A draft that somebody asked for and another person has to let go.
+AWAITS_APPROVAL: Final = Look(N_("Waits for approval"), "paused", "hand")
 
 OF_RECIPIENTS: Final[Mapping[RecipientStatus, Look]] = {
     _R.QUEUED: Look(N_("Waiting"), "neutral", "hourglass"),

@@ -97,7 +97,8 @@ def text_of(request: Request, template: str, context: Mapping[str, Any], visitor
         "wall": lambda value: formats.wall_in(locale, value),
         "time": lambda value, look="relative": formats.time_in(locale, value, look=look),
     }
-    given = {"visitor": visitor, "path": request.url.path, "csrf": csrf_token(request)}
+    is_page = not is_fragment(request)
+    given = {"visitor": visitor, "path": request.url.path, "csrf": csrf_token(request), "is_page": is_page}
     return environment().get_template(template).render(spoken | given | dict(context))
 
 

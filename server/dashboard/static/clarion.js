@@ -86,6 +86,32 @@
     if (event.target instanceof HTMLFormElement) setTimeout(() => makeNew(event.target));
   });
 
+  // Where nobody answers, or only what stands before Clarion does, the page stays as it is and says so, where somebody
+  // looks, until they are answered. What asks by itself keeps quiet and asks again. Clarion's own refusals have words.
+  const AWAY = [502, 503, 504];
+  function isAway(response) { return AWAY.includes(response.status) && !response.headers.has("HX-Retarget"); }
+  function showAway(asked, isGone) {
+    if (!asked.sourceEvent?.isTrusted) return;
+    document.querySelectorAll("[data-away]").forEach((notice) => notice.remove());
+    if (!isGone) return;
+    const place = asked.sourceElement.closest("dialog[open]") ?? document.getElementById("notices");
+    place.prepend(document.getElementById("away").content.cloneNode(true));
+    place.firstElementChild.scrollIntoView({ block: "nearest" });
+  }
+  document.addEventListener("htmx:before:response", (event) => {
+    const { ctx } = event.detail;
+    if (isAway(ctx.response)) event.preventDefault();
+    showAway(ctx, isAway(ctx.response));
+  });
+  document.addEventListener("htmx:error", (event) => {
+    const { ctx } = event.detail;
+    if (ctx && !ctx.response) showAway(ctx, true);
+  });
+  // What Clarion refuses is said on the page, not behind the question that led to it.
+  document.addEventListener("htmx:response:error", (event) => {
+    if (event.detail.ctx.hx.retarget === "#notices") document.querySelector("dialog[open]")?.close();
+  });
+
   let first = "";
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
