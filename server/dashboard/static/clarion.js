@@ -6,6 +6,7 @@
   const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: language === "he" ? "long" : "short" });
   const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
   const short = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const dated = new Intl.DateTimeFormat(language, { year: "numeric", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
@@ -18,6 +19,10 @@
     return relative.format(Math.round(seconds / size), unit).replace(/\s\(1\)$/, "");
   }
 
+  function dayAndTime(instant) {
+    return (instant.getFullYear() === new Date().getFullYear() ? short : dated).format(instant);
+  }
+
   function timeOfDay(instant) {
     return instant.toDateString() === new Date().toDateString() ? clock.format(instant) : short.format(instant);
   }
@@ -27,7 +32,7 @@
       const instant = new Date(element.dateTime);
       element.title = exact.format(instant);
       const look = element.dataset.look;
-      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : said(instant);
+      const text = look === "exact" ? dayAndTime(instant) : look === "clock" ? timeOfDay(instant) : said(instant);
       if (element.textContent !== text) element.textContent = text;
     }
   }
