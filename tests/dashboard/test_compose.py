@@ -159,6 +159,14 @@ def test_a_list_without_one_good_row_is_refused_in_words_and_nothing_stays(visit
     assert shown(api, draft)["rejected_count"] == 0
 
 
+def test_rows_that_were_left_out_can_be_downloaded(visitor: Browser) -> None:
+    draft = begin(visitor)
+    take(visitor, draft, LIST + b"abc,Nobody,A-1,Acre\n")
+    page = visitor.get(f"/compose/{draft}?step=people")
+    assert f'href="/compose/{draft}/rejected.csv" download' in page.text
+    assert "abc,not a phone number" in visitor.get(f"/compose/{draft}/rejected.csv").text
+
+
 def test_a_pasted_list_is_numbers_or_a_table(visitor: Browser, api: Api) -> None:
     draft = begin(visitor)
     visitor.post(f"/compose/{draft}/people", source="paste", take="1", country="IL", list="0501234567, 0501234568")

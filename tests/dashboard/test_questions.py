@@ -84,6 +84,21 @@ def test_what_is_sent_from_a_part_of_a_page_takes_the_whole_page_on(visitor: Bro
     assert (refused.status, refused.headers["hx-retarget"]) == (409, "#notices")
 
 
+async def test_what_is_answered_with_a_page_is_sent_as_one(visitor: Browser, api: Api) -> None:
+    """A part of a page that asked for it would show nothing of a secret that is shown once."""
+    made = api.post("/webhooks", {"url": "https://example.com/hook"})
+    assert made.status == 201, made.body
+    webhook = f"/settings/webhooks/{made.json['id']}"
+    for page, action in [
+        (webhook, f"{webhook}/rotate-secret"),
+        ("/settings/account", "/settings/account/second-step/begin"),
+        ("/templates", "/templates/sync"),
+    ]:
+        text = visitor.get(page).text
+        assert f'method="post" action="{action}"' in text
+        assert f'hx-post="{action}"' not in text
+
+
 async def test_somebody_unknown_is_settled_with_a_word_on_what_came_of_it(
     visitor: Browser, api: Api, engine: AsyncEngine
 ) -> None:

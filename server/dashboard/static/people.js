@@ -30,7 +30,9 @@
     const progress = box.querySelector("progress");
     const name = form.querySelector("[data-file-name]");
     const language = document.documentElement.lang;
-    const size = new Intl.NumberFormat(language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 });
+    const inMegabytes = new Intl.NumberFormat(language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 });
+    const inKilobytes = new Intl.NumberFormat(language, { style: "unit", unit: "kilobyte", maximumFractionDigits: 0 });
+    const size = (bytes) => (bytes < 1e6 ? inKilobytes.format(Math.ceil(bytes / 1e3)) : inMegabytes.format(bytes / 1e6));
     const share = new Intl.NumberFormat(language, { style: "percent" });
     let request = null;
 
@@ -49,7 +51,7 @@
       const shown = document.getElementById("look");
       shown.replaceChildren();
       if (!file) return;
-      name.textContent = `${file.name} · ${size.format(file.size / 1e6)}`;
+      name.textContent = `${file.name} · ${size(file.size)}`;
       if (isJson(file)) return;
       const headers = { "Content-Type": "text/csv", "X-CSRF-Token": csrf, "HX-Request": "true" };
       const answer = await fetch(address("/look"), { method: "POST", headers, body: file.slice(0, LOOKED_AT) });
@@ -71,7 +73,7 @@
       request.upload.addEventListener("progress", (event) => {
         const part = event.total ? event.loaded / event.total : 0;
         progress.value = part;
-        text.textContent = `${share.format(part)} · ${size.format(event.loaded / 1e6)}`;
+        text.textContent = `${share.format(part)} · ${size(event.loaded)}`;
       });
       request.upload.addEventListener("load", () => { text.textContent = form.dataset.done; });
       request.addEventListener("load", () => {
