@@ -45,3 +45,22 @@ async def test_a_click_while_nobody_answers_leaves_the_page_as_it_is_and_can_be_
         await expect(question.get_by_text(AWAY)).to_be_visible()
         assert not await visit.trouble()
         visit.errors.clear()
+
+
+async def test_a_file_that_nobody_takes_in_is_said_and_can_be_sent_again(browser: Browser, site: Site) -> None:
+    people = {"name": "people.csv", "mimeType": "text/csv", "buffer": b"phone\n+972501234567\n"}
+    async with PHONE.open(browser) as visit:
+        page = visit.page
+        await visit.sign_in(site.address, site.email, site.password)
+        await page.goto(f"{site.address}/contacts/import")
+        await page.set_input_files("[data-import] input[type=file]", files=people)
+        take_in = page.locator("[data-import] button.primary")
+        for outage in (no_connection, bad_gateway):
+            await page.route("**/contacts/import?*", outage)
+            await take_in.click()
+            await expect(page.get_by_text(AWAY)).to_have_count(1)
+            assert "Bad Gateway" not in await page.content()
+            await page.unroute("**/contacts/import?*")
+        await take_in.click()
+        await expect(page.get_by_text("1 row taken in")).to_be_visible()
+        visit.errors.clear()

@@ -98,11 +98,15 @@
   function showAway(asked, isGone) {
     if (!asked.sourceEvent?.isTrusted) return;
     document.querySelectorAll("[data-away]").forEach((notice) => notice.remove());
-    if (!isGone) return;
-    const place = asked.sourceElement.closest("dialog[open]") ?? document.getElementById("notices");
+    if (isGone) sayAway(asked.sourceElement);
+  }
+  function sayAway(source) {
+    const place = source.closest("dialog[open]") ?? document.getElementById("notices");
     place.prepend(document.getElementById("away").content.cloneNode(true));
     place.firstElementChild.scrollIntoView({ block: "nearest" });
   }
+  // From a script that asks by itself, as for a file.
+  document.addEventListener("clarion:away", (event) => sayAway(event.target));
   document.addEventListener("htmx:before:response", (event) => {
     const { ctx } = event.detail;
     if (isAway(ctx.response)) event.preventDefault();

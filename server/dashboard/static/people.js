@@ -63,6 +63,11 @@
       box.hidden = true;
     }
 
+    function away() {
+      document.getElementById("notices").replaceChildren();
+      form.dispatchEvent(new CustomEvent("clarion:away", { bubbles: true }));
+    }
+
     function send() {
       const file = input.files[0];
       request = new XMLHttpRequest();
@@ -78,11 +83,15 @@
       request.upload.addEventListener("load", () => { text.textContent = form.dataset.done; });
       request.addEventListener("load", () => {
         if (request.status < 400) { location.href = new URL(request.responseURL).pathname; return; }
-        document.getElementById("notices").innerHTML = request.responseText;
-        document.getElementById("notices").scrollIntoView({ block: "center" });
+        const { responseText } = request;
+        // What is said by something that stands before Clarion is no words of ours.
+        const isOurs = request.getResponseHeader("HX-Retarget") !== null;
         ended();
+        if (!isOurs) { away(); return; }
+        document.getElementById("notices").innerHTML = responseText;
+        document.getElementById("notices").scrollIntoView({ block: "center" });
       });
-      request.addEventListener("error", ended);
+      request.addEventListener("error", () => { ended(); away(); });
       request.addEventListener("abort", ended);
       box.hidden = false;
       progress.value = 0;
