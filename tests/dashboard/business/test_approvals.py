@@ -92,6 +92,7 @@ async def test_a_refusal_puts_it_back_with_its_reason(acme: Acme, api: Api, visi
     page = editor.get(f"/broadcasts/{broadcast_id}").text
     assert f"{OWNER} has declined it: Not on a holiday." in page
     assert "Waits for a second person" not in page
+    assert f"{OWNER} has declined it: Not on a holiday." in editor.get(f"/compose/{broadcast_id}").text
     assert visitor.post(f"/broadcasts/{broadcast_id}/decline").status == 409
 
 
