@@ -1,6 +1,6 @@
 """A click while Clarion is away: the page says so and stays as it is."""
 
-from playwright.async_api import Browser, Route, expect
+from playwright.async_api import Browser, FilePayload, Route, expect
 
 from tests.api.conftest import an_order
 from tests.browser.chromium import Look
@@ -48,7 +48,7 @@ async def test_a_click_while_nobody_answers_leaves_the_page_as_it_is_and_can_be_
 
 
 async def test_a_file_that_nobody_takes_in_is_said_and_can_be_sent_again(browser: Browser, site: Site) -> None:
-    people = {"name": "people.csv", "mimeType": "text/csv", "buffer": b"phone\n+972501234567\n"}
+    people = FilePayload(name="people.csv", mimeType="text/csv", buffer=b"phone\n+972501234567\n")
     async with PHONE.open(browser) as visit:
         page = visit.page
         await visit.sign_in(site.address, site.email, site.password)
