@@ -3,11 +3,11 @@
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from server.services import contacts, recipients, vocabulary
 from server.services.contacts import Filters
@@ -66,6 +66,13 @@ async def _lines_of_contacts(engine: Connects, business_id: int, filters: Filter
             return
         yield _written(_of_contact(person, attributes) for person in people)
         after_id = people[-1]["id"]
+
+
+def table_csv(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Response:
+    """A small table as a file. name: of the file."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    # Without this mark a spreadsheet takes it for a file in an old alphabet.
+    return Response("\N{BYTE ORDER MARK}" + _written([head, *rows]), media_type="text/csv", headers=headers)
 
 
 def _of_contact(person: dict[str, Any], attributes: Iterable[str]) -> list[Any]:

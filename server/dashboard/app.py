@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match, Mount
@@ -130,15 +130,22 @@ class _Kept(StaticFiles):
 
 
 class _Headers:
-    """What a browser is told with every page."""
+    """What a browser is told with every page; and a part of a page that is led elsewhere takes its whole page there."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # As htmx asks; a script of our own follows where it is led by itself.
+        is_part = "HX-Request-Type" in Headers(scope=scope)
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if is_part and message["status"] == HTTPStatus.SEE_OTHER:
+                    message["status"] = HTTPStatus.OK.value
+                    headers["HX-Redirect"] = headers["Location"]
+                    del headers["Location"]
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -1,6 +1,6 @@
 """What the forms of a broadcast that is written say, as the services take it. Raises `BadInput` at the field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timezone
 from typing import Any, Final
 
@@ -94,15 +94,31 @@ def names_somebody(form: FormData) -> bool:
 
 
 def settings_in(form: FormData) -> dict[str, Any]:
-    """When it starts, how fast, and how carefully."""
+    """When it starts, how fast, and how carefully. Raises `BadInput` with everything that is wrong."""
     rate = text_in(form, "rate")
-    return {
-        "scheduled_at": _instant_in(form) if text_in(form, "when") in ("later", "local") else None,
+    found: dict[str, Any] = {
+        "scheduled_at": None,
         "by_local_time": text_in(form, "when") == "local",
-        "rate_limit": _whole(rate, "/rate_limit") if rate else None,
-        "canary": _bounds_in(form) if text_in(form, "canary") else None,
+        "rate_limit": None,
+        "canary": None,
         "spread_over_days": bool(text_in(form, "spread")),
     }
+    given: dict[str, Callable[[], Any]] = {}
+    if text_in(form, "when") in ("later", "local"):
+        given["scheduled_at"] = lambda: _instant_in(form)
+    if rate:
+        given["rate_limit"] = lambda: _whole(rate, "/rate_limit")
+    if text_in(form, "canary"):
+        given["canary"] = lambda: _bounds_in(form)
+    problems: list[Problem] = []
+    for name, read in given.items():
+        try:
+            found[name] = read()
+        except BadInput as error:
+            problems += error.problems
+    if problems:
+        raise BadInput(problems[0].detail, problems=problems)
+    return found
 
 
 def bounds_of(kept: Mapping[str, Any] | None) -> Bounds | None:

@@ -19,7 +19,7 @@ from server.dashboard.rendering import render, speech_of
 from server.domain.errors import NotFound, Problem
 from server.domain.phones import countries
 from server.domain.preflight import APPROVED
-from server.services import compositions, vocabulary
+from server.services import businesses, compositions, vocabulary
 from server.services.sessions import Visitor
 from server.services.snapshots import Place
 
@@ -86,6 +86,9 @@ async def show_step(
         "who": await view.who(connection, draft) if draft.audience is not None else "",
         "has_list": compositions.has_list(draft),
     }
+    if step == "when":
+        hours = await businesses.hours_of(connection, visitor.business_id) if sheet.is_marketing else None
+        context["quiet_hours"] = str(hours.quiet) if hours is not None else ""
     if step == "people":
         context["words"] = await vocabulary.of_business(connection, visitor.business_id)
         context["countries"] = _countries(request, visitor)

@@ -65,6 +65,11 @@ class Sheet:
         return "text" in self.message
 
     @property
+    def is_marketing(self) -> bool:
+        """Whether WhatsApp counts it as marketing, which nobody gets in quiet hours."""
+        return self.template is not None and self.template["category"].upper() == "MARKETING"
+
+    @property
     def rate(self) -> int:
         """Messages a second of the number; 0 for no limit of ours."""
         return next((int(one["rate_per_second"]) for one in self.channels if one["id"] == self.channel_id), 0)

@@ -42,13 +42,37 @@ def time_in(locale: Locale, value: str | datetime | None, *, look: str = "relati
     if value is None:
         return Markup('<span class="quiet">{}</span>').format(NOTHING)
     instant = instant_of(value).astimezone(UTC)
-    text = format_datetime(instant, "d MMM, HH:mm", locale=locale)
+    text = format_datetime(instant, "d MMM y, HH:mm" if look == "exact" else "d MMM, HH:mm", locale=locale)
     return Markup('<time datetime="{}" data-look="{}">{} UTC</time>').format(instant.isoformat(), look, text)
 
 
 def wall_in(locale: Locale, value: str | datetime) -> str:
     """A date and a time that belong to no zone: everybody reads them off their own clock."""
     return str(format_datetime(instant_of(value), "EEE d MMM y, HH:mm", locale=locale))
+
+
+# As the engine writes an instant, and a time that belongs to no zone; not what stands in quotation marks or is typed.
+_WRITTEN: Final = re.compile(
+    r"(?P<theirs>&#34;.*?&#34;|<code.*?</code>)|"
+    r"(?P<day>\d{4}-\d\d-\d\d) (?P<clock>\d\d:\d\d(?::\d\d)?)(?P<is_utc> UTC)?",
+    re.DOTALL,
+)
+
+
+def dated_in(locale: Locale, text: str) -> Markup:
+    """A sentence of the engine in which each time is as this page writes times. What is no markup is escaped."""
+
+    def written(match: re.Match[str]) -> str:
+        try:
+            at = datetime.fromisoformat(f"{match['day']}T{match['clock']}")
+        except ValueError:
+            return match[0]  # no day of the calendar
+        return time_in(locale, at.replace(tzinfo=UTC), look="exact") if match["is_utc"] else wall_in(locale, at)
+
+    def or_as_it_is(match: re.Match[str]) -> str:
+        return match[0] if match["theirs"] else written(match)
+
+    return Markup(_WRITTEN.sub(or_as_it_is, str(escape(text))))  # noqa: S704 - escaped
 
 
 def day_in(locale: Locale, value: date) -> str:

@@ -105,6 +105,7 @@ class _Runner:
             done.rejected_count,
         )
         run.created_count, run.updated_count = done.created_count, done.updated_count
+        run.merged_count = done.merged_count
         run.opted_out_count, run.still_opted_out_count = done.opted_out_count, done.still_opted_out_count
         run.rejected = done.rejected
 

@@ -3,6 +3,7 @@
 The words are marked for translation here (`N_`) and translated where they are shown.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +48,8 @@ OF_BROADCASTS: Final[Mapping[BroadcastStatus, Look]] = {
     _B.FAILED: Look(N_("Failed"), "failed", "circle-x"),
     _B.CANCELLED: Look(N_("Cancelled"), "neutral", "ban"),
 }
+# A draft that somebody asked for and another person has to let go.
+AWAITS_APPROVAL: Final = Look(N_("Waits for approval"), "paused", "hand")
 
 OF_RECIPIENTS: Final[Mapping[RecipientStatus, Look]] = {
     _R.QUEUED: Look(N_("Waiting"), "neutral", "hourglass"),
@@ -251,7 +254,7 @@ OF_ACTS: Final[Mapping[AuditAct, Look]] = {
 }
 
 # What was changed of a thing, by the name of its field.
-ACTS_ON_FIELDS: Final = frozenset((AuditAct.SETTINGS_CHANGED, AuditAct.WEBHOOK_CHANGED))
+_ACTS_ON_FIELDS: Final = frozenset((AuditAct.SETTINGS_CHANGED, AuditAct.WEBHOOK_CHANGED, AuditAct.NUMBER_CHANGED))
 OF_FIELDS: Final[Mapping[str, str]] = {
     "name": N_("Name"),
     "unknown_policy": N_("What happens to unknowns"),
@@ -267,4 +270,23 @@ OF_FIELDS: Final[Mapping[str, str]] = {
     "description": N_("Description"),
     "events": N_("Events"),
     "enabled": N_("Switched on or off"),
+    "token": N_("Access token"),
+    "app_secret": N_("App secret"),
+    "verify_token": N_("Verify token"),
+    "rate_per_second": N_("Messages a second, at most"),
+    "ids": N_("IDs"),
 }
+_WORDS_OF_ROLES: Final = {role.value: word for role, (word, _) in OF_ROLES.items()}
+_WORDS_OF_ACTS: Final[Mapping[AuditAct, Mapping[str, str]]] = {
+    **dict.fromkeys(_ACTS_ON_FIELDS, OF_FIELDS),
+    **dict.fromkeys((AuditAct.PERSON_INVITED, AuditAct.PERSON_JOINED, AuditAct.ROLE_CHANGED), _WORDS_OF_ROLES),
+    AuditAct.KEY_MADE: {scope.value: word for scope, (word, _) in OF_SCOPES.items()},
+}
+_BETWEEN: Final = re.compile("(, | \N{RIGHTWARDS ARROW} )")
+
+
+def details_of(act: AuditAct, detail: str) -> list[tuple[str, bool]]:
+    """What an entry of the audit tells beside whom it is about, in pieces: each with whether it is a word of ours."""
+    words = _WORDS_OF_ACTS.get(act, {})
+    pieces = _BETWEEN.split(detail) if words else [detail]
+    return [(words.get(piece, piece), piece in words) for piece in pieces]

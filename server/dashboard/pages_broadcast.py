@@ -1,31 +1,43 @@
 """One broadcast: its live page, why people did not get it, its history, and what a person can do to it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server import steering
 from server.csv_export import recipients_csv
 from server.cursors import page, read_cursor
 from server.dashboard.acts import told_once
+from server.dashboard.compose_view import beside, sheet_of, who
 from server.dashboard.live import stream
+from server.dashboard.looks import N_
 from server.dashboard.rendering import is_fragment, render, text_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.errors import NotFound
 from server.domain.meanings import MEANINGS
 from server.domain.roles import Permission
-from server.domain.states import BroadcastStatus, RecipientStatus
+from server.domain.states import FINAL, BroadcastStatus, Move, RecipientStatus, allows
 from server.parameters import Id
-from server.services import approvals, broadcast_json, recipients, samples
+from server.services import approvals, broadcast_json, compositions, numbers, recipients, samples
 
 router = APIRouter(prefix="/broadcasts/{broadcast_id}")
 _SENDS: Final = [allowed_to(Permission.SEND)]
 _HISTORY_SHOWN: Final = 200
 _QUESTIONS: Final = frozenset(("cancel", "delete", "retry"))
+_NO_DRAFT: Final = (N_("There is no draft to delete"), N_("It has been started. What was sent stays in the list."))
+_NOT_OVER: Final = (N_("It is not over yet"), N_("Whoever fails can be tried again when it has ended."))
+_NOBODY_FAILED: Final = (N_("There is nobody to try again"), N_("Nobody of this broadcast failed."))
+_NOTHING_BEGUN: Final = (N_("There is nothing to cancel"), N_("It is a draft, and nothing of it has been sent."))
+_BEING_CANCELLED: Final = (
+    N_("It is being cancelled already"),
+    N_("What is in flight is finished; nothing more leaves."),
+)
+_NOTHING_LEFT: Final = (N_("There is nothing to cancel"), N_("Nothing more of it is sent."))
 
 
 @router.get("")
@@ -36,7 +48,20 @@ async def show_broadcast(
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     is_draft = shown["status"] == BroadcastStatus.DRAFT
     request_made = await approvals.request_of(connection, broadcast_id) if is_draft else None
-    return render(request, "broadcast/page.html", visitor, shown=shown, approval=request_made)
+    approved = {} if request_made is None else await _to_approve(connection, visitor.business_id, broadcast_id)
+    return render(request, "broadcast/page.html", visitor, shown=shown, approval=request_made, **approved)
+
+
+async def _to_approve(connection: AsyncConnection, business_id: int, broadcast_id: int) -> dict[str, Any]:
+    """What a second person looks at before they let it go: the message as it is read, from where, and to whom."""
+    draft = await compositions.find(connection, business_id, broadcast_id)
+    sheet = await sheet_of(connection, business_id, draft)
+    known = await numbers.listed(connection, business_id)
+    return {
+        "beside": await beside(connection, sheet) if sheet is not None else None,
+        "who": await who(connection, draft) if draft.audience is not None else "",
+        "number_row": next((one for one in known if one["id"] == draft.channel_id), None),
+    }
 
 
 @router.get("/stream")
@@ -134,10 +159,28 @@ async def ask(
     if question not in _QUESTIONS:
         raise NotFound("There is no such question.")
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
-    template = f"broadcast/_ask_{question}.html"
-    if is_fragment(request):
-        return render(request, template, visitor, shown=shown)
-    return render(request, "broadcast/ask.html", visitor, shown=shown, question=template)
+    why_not = _why_not(question, shown)
+    part = "broadcast/_ask_nothing.html" if why_not else f"broadcast/_ask_{question}.html"
+    template = part if is_fragment(request) else "broadcast/ask.html"
+    return render(
+        request, template, visitor, shown=shown, question=part, why_not=why_not, back_to=f"/broadcasts/{broadcast_id}"
+    )
+
+
+def _why_not(question: str, shown: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What there is to say, and why, where nothing can be asked: its buttons were not shown, or it has moved on."""
+    status = BroadcastStatus(shown["status"])
+    if question == "delete":
+        return None if status is BroadcastStatus.DRAFT else _NO_DRAFT
+    if question == "retry":
+        if status not in FINAL:
+            return _NOT_OVER
+        return None if shown["failed_count"] else _NOBODY_FAILED
+    if status is BroadcastStatus.DRAFT:
+        return _NOTHING_BEGUN
+    if shown["cancel_requested"] and status not in FINAL:
+        return _BEING_CANCELLED
+    return None if allows(Move.CANCEL, status) else _NOTHING_LEFT
 
 
 @router.post("/pause", dependencies=_SENDS)

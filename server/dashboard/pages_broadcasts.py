@@ -10,7 +10,7 @@ from server.cursors import page, read_cursor
 from server.dashboard.rendering import render
 from server.dashboard.visitor import PageTransaction, SignedIn
 from server.domain.states import BroadcastStatus
-from server.services import broadcast_json
+from server.services import approvals, broadcast_json
 
 router = APIRouter()
 _A_PAGE = 50
@@ -36,5 +36,6 @@ async def list_broadcasts(
         name_like=q.strip() or None,
     )
     shown = page(found, _A_PAGE)
+    waiting = await approvals.waiting_among(connection, [one["id"] for one in shown["items"]])
     more = urlencode({"q": q, "status": chosen, "cursor": shown["next_cursor"] or ""})
-    return render(request, "broadcasts.html", visitor, **shown, q=q, chosen=chosen, more=more)
+    return render(request, "broadcasts.html", visitor, **shown, waiting=waiting, q=q, chosen=chosen, more=more)

@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.datastructures import FormData
 
 from server.dashboard import compose_forms as forms
+from server.dashboard import rejected_rows
 from server.dashboard.compose_page import Refusal, show_step, to_step
 from server.dashboard.compose_view import STEPS
 from server.dashboard.forms import in_the_words_of_a_page
 from server.dashboard.live import event
-from server.dashboard.rendering import render, text_of
+from server.dashboard.rendering import render, speech_of, text_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.audience import parse
 from server.domain.errors import BadInput, ClarionError, StateDoesNotAllow
@@ -37,6 +38,15 @@ router = APIRouter(prefix="/compose/{broadcast_id}", dependencies=[allowed_to(Pe
 
 # A list that is being taken in; held here so that it ends in order when whoever sent it has gone.
 _LOADS: Final[set[asyncio.Task[Loaded]]] = set()
+
+
+@router.get("/rejected.csv")
+async def export_rejected(
+    request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction
+) -> Response:
+    """What could not be used of its lists, as a file."""
+    draft = await compositions.find(connection, visitor.business_id, broadcast_id)
+    return rejected_rows.as_file(speech_of(request, visitor), f"left-out-{broadcast_id}.csv", draft.rejected)
 
 
 @router.post("/recipients")

@@ -23,7 +23,7 @@ from server.domain.roles import Permission
 from server.domain.sentences import said
 from server.domain.states import BroadcastStatus
 from server.parameters import Id
-from server.services import compositions, local_times, messaging_limits, preflight
+from server.services import approvals, compositions, local_times, messaging_limits, preflight
 from server.services.sessions import Visitor
 from server.services.snapshots import Place
 
@@ -45,6 +45,7 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
         found = await preflight.inspect(connection, broadcast_id, outside)
         room, plan = await messaging_limits.plan(connection, visitor.business_id, found.recipients)
         people_at = await local_times.people_at(connection, broadcast_id)
+        asks_for = await approvals.needed_over(connection, broadcast_id)
     is_beyond = room is not None and found.recipients > room.left
     now = datetime.now(UTC)
     begins = draft.scheduled_at or now
@@ -65,6 +66,7 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
         "counts": view.counts_of(draft),
         "can_leave_out": draft.audience is None and any(one.code is Code.VALUE_MISSING for one in found.findings),
         "step_of": view.step_of,
+        "asks_for": asks_for,
     }
     template = "compose/_review.html" if is_fragment(request) else "compose/review.html"
     return render(request, template, visitor, **context)

@@ -123,7 +123,8 @@ def _ask(
     typed: dict[str, str],
     problems: dict[str, str],
 ) -> Response:
-    part = f"contacts/_ask_{question.replace('-', '_')}.html"
+    is_done = question == "opt-out" and contact["opted_out"]
+    part = "contacts/_ask_nothing.html" if is_done else f"contacts/_ask_{question.replace('-', '_')}.html"
     return render(
         request,
         part if is_fragment(request) else "contacts/ask.html",

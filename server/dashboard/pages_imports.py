@@ -19,14 +19,14 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.datastructures import FormData, UploadFile
 
 from server.api_models.shared import country
-from server.dashboard import imports
+from server.dashboard import imports, rejected_rows
 from server.dashboard.contact_looks import OF_COLUMNS
 from server.dashboard.forms import in_the_words_of_a_page
 from server.dashboard.languages import Speech
 from server.dashboard.rendering import is_fragment, render, speech_of
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.contacts import tags_in
-from server.domain.errors import BadInput, QueueAway
+from server.domain.errors import BadInput, NotFound, QueueAway
 from server.domain.roles import Permission
 from server.services import import_runs, vocabulary
 from server.services.contact_lists import ContactRow, Reading, meanings_of, people_of_csv, people_of_lines
@@ -106,6 +106,15 @@ async def show_run(request: Request, visitor: SignedIn, resources: PageResources
         return RedirectResponse("/contacts/import", status_code=HTTPStatus.SEE_OTHER)
     template = "contacts/_run.html" if is_fragment(request) else "contacts/run.html"
     return render(request, template, visitor, run=run, meanings=OF_COLUMNS, rejected_shown=_REJECTED_SHOWN)
+
+
+@router.get("/rejected.csv")
+async def export_rejected(request: Request, visitor: SignedIn, resources: PageResources) -> Response:
+    """What could not be used of the last import, as a file."""
+    run = await _latest(resources, visitor)
+    if run is None:
+        raise NotFound("There was no import yet, or it was more than a week ago.")
+    return rejected_rows.as_file(speech_of(request, visitor), "not-imported.csv", run.rejected)
 
 
 @router.post("/stop")

@@ -115,9 +115,11 @@ async def add_number(
 
 
 @router.get("/{channel_id}")
-async def show_number(request: Request, channel_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
+async def show_number(
+    request: Request, channel_id: Id, visitor: SignedIn, resources: PageResources, saved: bool = False
+) -> Response:
     """How it is, the five checks, and the form that changes it; WhatsApp is asked after the page."""
-    return await _page(request, visitor, resources, channel_id)
+    return await _page(request, visitor, resources, channel_id, saved=saved)
 
 
 @router.get("/{channel_id}/live")
@@ -143,11 +145,14 @@ async def show_checks(
         channel_id,
         may_be_kept=not again,
     )
+    async with resources.engine.begin() as connection:
+        known = await numbers.show(connection, visitor.business_id, channel_id)
     return render(
         request,
         "numbers/_checks.html",
         visitor,
         checks=live.checks,
+        number_row=known,
         **await _to_copy(request, visitor, resources, channel_id),
     )
 
@@ -172,7 +177,7 @@ async def change_number(
         return await _page(request, visitor, resources, channel_id, typed=typed, problems=problems_of(error))
     except NotNow as error:
         return await _page(request, visitor, resources, channel_id, typed=typed, problems={WHOLE: str(error)})
-    return _to(channel_id)
+    return RedirectResponse(f"/numbers/{channel_id}?saved=true", status_code=HTTPStatus.SEE_OTHER)
 
 
 async def _change(connection: AsyncConnection, vault: Vault, known: dict[str, Any], typed: NumberForm) -> list[str]:
@@ -239,6 +244,7 @@ async def _page(
     *,
     typed: NumberForm | None = None,
     problems: dict[str, str] | None = None,
+    saved: bool = False,
 ) -> Response:
     async with resources.engine.begin() as connection:
         known = await numbers.show(connection, visitor.business_id, channel_id)
@@ -256,6 +262,7 @@ async def _page(
         limit=limit,
         typed=typed or as_it_is,
         problems=problems or {},
+        saved=saved,
         checks=None,
         **await _to_copy(request, visitor, resources, channel_id),
     )

@@ -71,12 +71,14 @@ async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, con
     under_way = await overview.under_way(connection, business_id)
     has_sent = await overview.has_sent(connection, business_id)
     known = await numbers.listed(connection, business_id)
+    latest = await overview.latest(connection, business_id)
     return render(
         request,
         "overview.html",
         visitor,
         under_way=under_way,
-        latest=await overview.latest(connection, business_id),
+        latest=latest,
+        waiting=await approvals.waiting_among(connection, [one["id"] for one in latest]),
         has_sent=has_sent,
         steps=[]
         if has_sent or under_way

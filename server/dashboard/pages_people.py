@@ -9,7 +9,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from server.cursors import page, read_cursor
 from server.dashboard.acts import told_once
-from server.dashboard.rendering import render
+from server.dashboard.looks import N_
+from server.dashboard.rendering import is_fragment, render
 from server.dashboard.visitor import PageResources, PageTransaction, SignedIn, allowed_to
 from server.domain.roles import Permission
 from server.domain.states import RecipientStatus
@@ -20,6 +21,7 @@ from server.web_resources import WebResources
 
 router = APIRouter(prefix="/broadcasts/{broadcast_id}")
 _A_PAGE: Final = 50
+_SETTLED: Final = (N_("It is known by now"), N_("This person is not unknown any more: there is nothing to decide."))
 
 
 @router.get("/recipients")
@@ -73,13 +75,32 @@ async def list_unknowns(
     connection: PageTransaction,
     resources: PageResources,
     cursor: str | None = None,
+    settled: str = "",
 ) -> Response:
     """Those of whom nobody knows whether they got it: what the evidence says, and two buttons for each."""
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     found = await unknowns.page(
         connection, broadcast_id, _patience(resources), after_id=read_cursor(cursor) or 0, limit=_A_PAGE + 1
     )
-    return render(request, "broadcast/unknowns.html", visitor, shown=shown, **page(found, _A_PAGE))
+    return render(request, "broadcast/unknowns.html", visitor, shown=shown, settled=settled, **page(found, _A_PAGE))
+
+
+@router.get("/recipients/{recipient_id}/ask/resend", dependencies=[allowed_to(Permission.SEND)])
+async def ask_resend(
+    request: Request,
+    broadcast_id: Id,
+    recipient_id: Id,
+    visitor: SignedIn,
+    connection: PageTransaction,
+) -> Response:
+    """Ask once before somebody may get a message twice."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    person = await recipients.one(connection, broadcast_id, recipient_id)
+    is_unknown = person["status"] == RecipientStatus.UNKNOWN
+    part = "broadcast/_ask_resend.html" if is_unknown else "broadcast/_ask_nothing.html"
+    template = part if is_fragment(request) else "broadcast/ask.html"
+    back = f"/broadcasts/{broadcast_id}/unknowns"
+    return render(request, template, visitor, shown=shown, person=person, question=part, why_not=_SETTLED, back_to=back)
 
 
 @router.post("/recipients/{recipient_id}/settle", dependencies=[allowed_to(Permission.SEND)])
@@ -93,7 +114,8 @@ async def settle(
     """What a person decides of somebody unknown; it is kept in the history."""
     await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     await settlements.settle(connection, broadcast_id, recipient_id, as_)
-    return RedirectResponse(f"/broadcasts/{broadcast_id}/unknowns", status_code=HTTPStatus.SEE_OTHER)
+    address = f"/broadcasts/{broadcast_id}/unknowns?settled={as_}"
+    return RedirectResponse(address, status_code=HTTPStatus.SEE_OTHER)
 
 
 def _patience(resources: WebResources) -> unknowns.Patience:

@@ -93,11 +93,13 @@ def text_of(request: Request, template: str, context: Mapping[str, Any], visitor
         "share": lambda part, whole: formats.share_in(locale, part, whole),
         "duration": lambda seconds: formats.duration_in(locale, seconds),
         "days_of_week": formats.weekdays_in(locale),
+        "dated": lambda text: formats.dated_in(locale, text),
         "day": lambda value: formats.day_in(locale, value),
         "wall": lambda value: formats.wall_in(locale, value),
         "time": lambda value, look="relative": formats.time_in(locale, value, look=look),
     }
-    given = {"visitor": visitor, "path": request.url.path, "csrf": csrf_token(request)}
+    is_page = not is_fragment(request)
+    given = {"visitor": visitor, "path": request.url.path, "csrf": csrf_token(request), "is_page": is_page}
     return environment().get_template(template).render(spoken | given | dict(context))
 
 

@@ -7,6 +7,7 @@ and to whom. Lock: the broadcast, as every start takes it.
 import contextlib
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -57,6 +58,11 @@ _WAITING = text("""
       FROM whatsapp_broadcasts b LEFT JOIN users u ON u.id = b.approval_requested_by
      WHERE b.business_id = :business_id AND b.approval_requested_at IS NOT NULL AND b.status = 'draft'
      ORDER BY b.approval_requested_at LIMIT :most
+""")
+_WAITING_AMONG = text("""
+    /* approvals.waiting_among */
+    SELECT id FROM whatsapp_broadcasts
+     WHERE id = ANY(:broadcast_ids) AND approval_requested_at IS NOT NULL AND status = 'draft'
 """)
 _MOST: Final = 20
 _NOT_ASKED: Final = said("Nobody is asked to approve this broadcast, or no longer.")
@@ -135,6 +141,15 @@ async def admit(connection: AsyncConnection, broadcast_id: int, who: Who, *, see
     return verdict
 
 
+async def needed_over(connection: AsyncConnection, broadcast_id: int) -> int | None:
+    """How many people one person may send to alone, where that is too few for this draft; None where it is not."""
+    row = await _row(connection, broadcast_id)
+    if row.approval_over is None:
+        return None
+    draft = await _draft(connection, row)
+    return row.approval_over if needs_second_person(row.approval_over, draft.people, may_grow=draft.may_grow) else None
+
+
 async def refuse_change(connection: AsyncConnection, broadcast_id: int, who: Who) -> None:
     """Let nobody change when or how fast a broadcast goes that another person has let go, and that waits for its time.
 
@@ -202,6 +217,11 @@ async def waiting(connection: AsyncConnection, business_id: int) -> list[dict[st
     """The drafts that wait for a second person, the oldest request first."""
     rows = await connection.execute(_WAITING, {"business_id": business_id, "most": _MOST})
     return [dict(row) for row in rows.mappings()]
+
+
+async def waiting_among(connection: AsyncConnection, broadcast_ids: Sequence[int]) -> set[int]:
+    """Which of these wait for a second person."""
+    return set(await connection.scalars(_WAITING_AMONG, {"broadcast_ids": list(broadcast_ids)}))
 
 
 async def _row(connection: AsyncConnection, broadcast_id: int, *, is_locked: bool = False) -> Row[Any]:

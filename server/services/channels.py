@@ -20,6 +20,8 @@ from server.services import rates
 
 SECRETS: Final = ("token", "app_secret", "verify_token")
 # While a broadcast settles, somebody unknown may still be sent to again.
+# By WhatsApp, of the number that an id names.
+_TOLD_OF_A_NUMBER: Final = ("display_phone_number", "verified_name", "quality", "last_webhook_at", "last_status_at")
 _MAY_SEND: Final = sorted(LIVE - {BroadcastStatus.DRAFT} | {BroadcastStatus.SETTLING})
 
 
@@ -247,10 +249,16 @@ async def correct_ids(
     used = select(WhatsAppBroadcast.id).where(WhatsAppBroadcast.channel_id == channel_id).limit(1)
     if await connection.scalar(used) is not None:
         raise NotNow("A broadcast was made with this number, so its ids stay. Add the other number beside it.")
-    statement = update(Channel).where(Channel.id == channel_id, Channel.business_id == business_id)
+    ids = {"phone_number_id": phone_number_id, "waba_id": waba_id}
+    which = (Channel.id == channel_id, Channel.business_id == business_id)
     try:
         async with connection.begin_nested():
-            await connection.execute(statement.values(phone_number_id=phone_number_id, waba_id=waba_id))
+            # What WhatsApp said of another number is not true of this one.
+            forgotten = dict.fromkeys(_TOLD_OF_A_NUMBER)
+            await connection.execute(
+                update(Channel).where(*which, Channel.phone_number_id != phone_number_id).values(forgotten)
+            )
+            await connection.execute(update(Channel).where(*which).values(ids))
     except IntegrityError as error:
         raise BadInput(
             said("The number %(number)s is there already.", number=phone_number_id), pointer="/phone_number_id"

@@ -80,11 +80,14 @@ _STILL_OUT = text("""
 class Imported(Loaded):
     """What became of a list of contacts.
 
-    still_opted_out_count: rows that say `opt_in_at` of somebody who has stopped, and who stays stopped.
+    merged_count: rows that were put together with an earlier one about the same person; where one is far behind the
+    other (`CHUNK_ROWS`), the later is added to somebody who is known by then. still_opted_out_count: rows that say
+    `opt_in_at` of somebody who has stopped, and who stays stopped.
     """
 
     created_count: int = 0
     updated_count: int = 0
+    merged_count: int = 0
     opted_out_count: int = 0
     still_opted_out_count: int = 0
 
@@ -120,6 +123,7 @@ async def import_contacts(
                 await _take_in(connection, business_id, chunk, done)
         done.rows_count += chunk.rows_count
         done.accepted_count += chunk.rows_count - len(chunk.rejected)
+        done.merged_count += chunk.rows_count - len(chunk.rejected) - len(chunk.people)
         for row in chunk.rejected:
             done.reject(row.number, row.phone, row.problem or "")
         if on_progress is not None:

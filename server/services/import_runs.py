@@ -39,6 +39,7 @@ class ImportRun(msgspec.Struct):
     rejected_count: int = 0
     created_count: int | None = None
     updated_count: int | None = None
+    merged_count: int = 0
     opted_out_count: int = 0
     still_opted_out_count: int = 0
     rejected: list[dict[str, Any]] = []

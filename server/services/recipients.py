@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.errors import NotFound
@@ -56,10 +56,18 @@ async def page(
 
 async def of_phone(connection: AsyncConnection, broadcast_id: int, phone: str) -> dict[str, Any]:
     """One person of a broadcast. phone: E.164. Raises `NotFound`."""
+    return await _the_one(connection, broadcast_id, WhatsAppBroadcastRecipient.phone == phone)
+
+
+async def one(connection: AsyncConnection, broadcast_id: int, recipient_id: int) -> dict[str, Any]:
+    """One person of a broadcast, by their id. Raises `NotFound`."""
+    return await _the_one(connection, broadcast_id, WhatsAppBroadcastRecipient.id == recipient_id)
+
+
+async def _the_one(connection: AsyncConnection, broadcast_id: int, which: ColumnElement[bool]) -> dict[str, Any]:
     recipient = WhatsAppBroadcastRecipient
-    statement = select(*(getattr(recipient, name) for name in SHOWN)).where(
-        recipient.broadcast_id == broadcast_id, recipient.phone == phone
-    )
+    columns = (getattr(recipient, name) for name in SHOWN)
+    statement = select(*columns).where(recipient.broadcast_id == broadcast_id, which)
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
         raise NotFound("This person is not in the broadcast.")

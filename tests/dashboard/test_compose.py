@@ -159,6 +159,14 @@ def test_a_list_without_one_good_row_is_refused_in_words_and_nothing_stays(visit
     assert shown(api, draft)["rejected_count"] == 0
 
 
+def test_rows_that_were_left_out_can_be_downloaded(visitor: Browser) -> None:
+    draft = begin(visitor)
+    take(visitor, draft, LIST + b"abc,Nobody,A-1,Acre\n")
+    page = visitor.get(f"/compose/{draft}?step=people")
+    assert f'href="/compose/{draft}/rejected.csv" download' in page.text
+    assert "abc,not a phone number" in visitor.get(f"/compose/{draft}/rejected.csv").text
+
+
 def test_a_pasted_list_is_numbers_or_a_table(visitor: Browser, api: Api) -> None:
     draft = begin(visitor)
     visitor.post(f"/compose/{draft}/people", source="paste", take="1", country="IL", list="0501234567, 0501234568")
@@ -202,6 +210,22 @@ def test_a_time_that_has_passed_or_a_rate_above_the_numbers_is_said_at_its_field
     assert "Schedule for 3 people" in visitor.get(f"/compose/{draft}/review").text
     send(visitor, draft)
     assert shown(api, draft)["status"] == "scheduled"
+
+
+def test_everything_wrong_with_a_time_is_said_at_once_and_right_below_its_field(visitor: Browser, api: Api) -> None:
+    draft = begin(visitor)
+    wrong = {"when": "later", "local": "soon", "rate": "fast", "canary": "1", "failed_percent": "150"}
+    page = visitor.post(f"/compose/{draft}/when", wrong).text
+    for name, words in [
+        ("local", "Choose a day and a time."),
+        ("rate", "It should be a whole number."),
+        ("failed_percent", "It is from 0 to 100 %."),
+    ]:
+        below = r'[^>]*>(?:%</span>)?\s*<span class="wrong-text" id="([^"]+)"'
+        field = re.search(rf'name="{name}"[^>]*aria-describedby="([\w-]+)"{below}', page)
+        assert field is not None, name
+        assert field[1] == field[2]
+        assert words in page
 
 
 def test_a_copy_has_the_message_and_the_settings_and_no_people(visitor: Browser, api: Api) -> None:
@@ -282,7 +306,9 @@ def test_everybody_gets_it_at_the_time_that_was_typed_by_their_own_clock(visitor
     assert 'data-instant="" value="2100-01-01T10:00"' in page.text
     review = visitor.get(f"/compose/{draft}/review")
     assert "everybody gets it on Fri 1 Jan 2100, 10:00, by their own clock" in review.text
-    assert "to the first at 2100-01-01 01:00 UTC and to the last at 2100-01-01 08:00 UTC" in review.text
+    assert "to the first at 1 Jan 2100, 01:00 UTC and to the last at 1 Jan 2100, 08:00 UTC" in re.sub(
+        r"<[^>]+>", "", review.text
+    )
     page = visitor.post(f"/compose/{draft}/when", when="local", spread="1", **typed)
     assert "Choose one of the two." in page.text
     send(visitor, draft)

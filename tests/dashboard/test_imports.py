@@ -62,6 +62,23 @@ def test_a_file_is_taken_in_and_every_row_is_accounted_for(visitor: Browser, api
     assert figures(the_end(visitor, "again.csv")) == ["0", "0", "0", "0"]
 
 
+def test_rows_about_the_same_person_are_one_and_those_left_out_can_be_downloaded(visitor: Browser) -> None:
+    visitor.get("/contacts/import")
+    assert visitor.get("/contacts/import/rejected.csv").status == 404
+    twice = "+972501234567,Dana\n+972501234567,Dana L\n=1+1,Nobody\n"
+    visitor.upload("/contacts/import?name=twice.csv", f"phone,name\n{twice}".encode())
+    page = the_end(visitor)
+    assert "2 rows taken in" in page.text
+    assert "1 row was merged with another about the same person" in page.text
+    assert figures(page)[0] == "1"
+    assert '<a class="button small" href="/contacts/import/rejected.csv" download>' in page.text
+    file = visitor.get("/contacts/import/rejected.csv")
+    assert file.text == "\N{BYTE ORDER MARK}Line,Phone,Why\r\n4,'=1+1,not a phone number\r\n"
+    assert file.headers["content-disposition"] == 'attachment; filename="not-imported.csv"'
+    hebrew = visitor.get("/contacts/import/rejected.csv", **{"Accept-Language": "he"}).text
+    assert "שורה,טלפון,סיבה" in hebrew
+
+
 def test_json_lines_are_taken_in_by_the_name_of_the_file(visitor: Browser, api: Api) -> None:
     visitor.get("/contacts/import")
     visitor.upload("/contacts/import?name=people.jsonl", b'{"phone": "+972501234567", "city": "Haifa"}\n{"phone": 1\n')

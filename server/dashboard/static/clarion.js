@@ -8,6 +8,7 @@
   const said = (options) => new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
   const exact = said({ dateStyle: "medium", timeStyle: "medium" });
   const short = said({ day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+  const dated = said({ year: "numeric", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const clock = said({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const STEPS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 
@@ -20,6 +21,10 @@
     return relative.format(Math.round(seconds / size), unit).replace(/\s\(1\)$/, "");
   }
 
+  function dayAndTime(instant) {
+    return (instant.getFullYear() === new Date().getFullYear() ? short : dated).format(instant);
+  }
+
   function timeOfDay(instant) {
     return instant.toDateString() === new Date().toDateString() ? clock.format(instant) : short.format(instant);
   }
@@ -29,7 +34,7 @@
       const instant = new Date(element.dateTime);
       element.title = exact.format(instant);
       const look = element.dataset.look;
-      const text = look === "exact" ? short.format(instant) : look === "clock" ? timeOfDay(instant) : ago(instant);
+      const text = look === "exact" ? dayAndTime(instant) : look === "clock" ? timeOfDay(instant) : ago(instant);
       if (element.textContent !== text) element.textContent = text;
     }
   }
@@ -94,6 +99,36 @@
   // A form that asks for a part of its page stays, whatever came of it.
   document.addEventListener("htmx:finally:request", (event) => {
     if (event.target instanceof HTMLFormElement) setTimeout(() => makeNew(event.target));
+  });
+
+  // Where nobody answers, or only what stands before Clarion does, the page stays as it is and says so, where somebody
+  // looks, until they are answered. What asks by itself keeps quiet and asks again. Clarion's own refusals have words.
+  const AWAY = [502, 503, 504];
+  function isAway(response) { return AWAY.includes(response.status) && !response.headers.has("HX-Retarget"); }
+  function showAway(asked, isGone) {
+    if (!asked.sourceEvent?.isTrusted) return;
+    document.querySelectorAll("[data-away]").forEach((notice) => notice.remove());
+    if (isGone) sayAway(asked.sourceElement);
+  }
+  function sayAway(source) {
+    const place = source.closest("dialog[open]") ?? document.getElementById("notices");
+    place.prepend(document.getElementById("away").content.cloneNode(true));
+    place.firstElementChild.scrollIntoView({ block: "nearest" });
+  }
+  // From a script that asks by itself, as for a file.
+  document.addEventListener("clarion:away", (event) => sayAway(event.target));
+  document.addEventListener("htmx:before:response", (event) => {
+    const { ctx } = event.detail;
+    if (isAway(ctx.response)) event.preventDefault();
+    showAway(ctx, isAway(ctx.response));
+  });
+  document.addEventListener("htmx:error", (event) => {
+    const { ctx } = event.detail;
+    if (ctx && !ctx.response) showAway(ctx, true);
+  });
+  // What Clarion refuses is said on the page, not behind the question that led to it.
+  document.addEventListener("htmx:response:error", (event) => {
+    if (event.detail.ctx.hx.retarget === "#notices") document.querySelector("dialog[open]")?.close();
   });
 
   let first = "";

@@ -61,7 +61,8 @@
       } else if (name === "refused") end(text, false);
     }
     request.onload = () => {
-      if (request.status >= 400) end(request.responseText, false);
+      const isOurs = request.getResponseHeader("HX-Retarget") !== null;
+      if (request.status >= 400) end(isOurs ? request.responseText : lost, !isOurs);
       else { request.onprogress(); end(lost, true); }
     };
     request.onerror = () => end(lost, true);

@@ -30,7 +30,9 @@
     const progress = box.querySelector("progress");
     const name = form.querySelector("[data-file-name]");
     const language = document.documentElement.lang;
-    const size = new Intl.NumberFormat(language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 });
+    const inMegabytes = new Intl.NumberFormat(language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 });
+    const inKilobytes = new Intl.NumberFormat(language, { style: "unit", unit: "kilobyte", maximumFractionDigits: 0 });
+    const size = (bytes) => (bytes < 1e6 ? inKilobytes.format(Math.ceil(bytes / 1e3)) : inMegabytes.format(bytes / 1e6));
     const share = new Intl.NumberFormat(language, { style: "percent" });
     let request = null;
 
@@ -49,7 +51,7 @@
       const shown = document.getElementById("look");
       shown.replaceChildren();
       if (!file) return;
-      name.textContent = `${file.name} · ${size.format(file.size / 1e6)}`;
+      name.textContent = `${file.name} · ${size(file.size)}`;
       if (isJson(file)) return;
       const headers = { "Content-Type": "text/csv", "X-CSRF-Token": csrf, "HX-Request": "true" };
       const answer = await fetch(address("/look"), { method: "POST", headers, body: file.slice(0, LOOKED_AT) });
@@ -59,6 +61,11 @@
     function ended() {
       request = null;
       box.hidden = true;
+    }
+
+    function away() {
+      document.getElementById("notices").replaceChildren();
+      form.dispatchEvent(new CustomEvent("clarion:away", { bubbles: true }));
     }
 
     function send() {
@@ -71,16 +78,20 @@
       request.upload.addEventListener("progress", (event) => {
         const part = event.total ? event.loaded / event.total : 0;
         progress.value = part;
-        text.textContent = `${share.format(part)} · ${size.format(event.loaded / 1e6)}`;
+        text.textContent = `${share.format(part)} · ${size(event.loaded)}`;
       });
       request.upload.addEventListener("load", () => { text.textContent = form.dataset.done; });
       request.addEventListener("load", () => {
         if (request.status < 400) { location.href = new URL(request.responseURL).pathname; return; }
-        document.getElementById("notices").innerHTML = request.responseText;
-        document.getElementById("notices").scrollIntoView({ block: "center" });
+        const { responseText } = request;
+        // What is said by something that stands before Clarion is no words of ours.
+        const isOurs = request.getResponseHeader("HX-Retarget") !== null;
         ended();
+        if (!isOurs) { away(); return; }
+        document.getElementById("notices").innerHTML = responseText;
+        document.getElementById("notices").scrollIntoView({ block: "center" });
       });
-      request.addEventListener("error", ended);
+      request.addEventListener("error", () => { ended(); away(); });
       request.addEventListener("abort", ended);
       box.hidden = false;
       progress.value = 0;

@@ -92,7 +92,27 @@ async def test_a_refusal_puts_it_back_with_its_reason(acme: Acme, api: Api, visi
     page = editor.get(f"/broadcasts/{broadcast_id}").text
     assert f"{OWNER} has declined it: Not on a holiday." in page
     assert "Waits for a second person" not in page
+    assert f"{OWNER} has declined it: Not on a holiday." in editor.get(f"/compose/{broadcast_id}").text
     assert visitor.post(f"/broadcasts/{broadcast_id}/decline").status == 409
+
+
+async def test_whoever_approves_reads_the_message_and_to_whom_it_goes(acme: Acme, api: Api, visitor: Browser) -> None:
+    broadcast_id = a_draft(api)
+    editor = await acme.a_person(Role.EDITOR)
+    review = editor.get(f"/compose/{broadcast_id}/review").text
+    assert "Ask for approval to send to 3 people" in review
+    assert "a broadcast to more than 2 people needs a second person" in review
+    assert "Waits for approval" not in editor.get("/broadcasts").text
+    editor.post(f"/broadcasts/{broadcast_id}/start")
+    page = visitor.get(f"/broadcasts/{broadcast_id}").text
+    assert "Hi Name 0, your order 0 is on its way." in page
+    assert f'<a href="/broadcasts/{broadcast_id}/recipients">See every person</a>' in page
+    assert "Waits for approval" in editor.get("/broadcasts").text
+
+
+async def test_a_small_broadcast_is_sent_by_one_person(acme: Acme, api: Api) -> None:
+    editor = await acme.a_person(Role.EDITOR)
+    assert "Send to 2 people" in editor.get(f"/compose/{a_draft(api, 2)}/review").text
 
 
 def test_a_program_is_held_to_it_unless_it_is_an_admin(acme: Acme, api: Api) -> None:

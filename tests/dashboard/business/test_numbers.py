@@ -39,6 +39,7 @@ def test_the_checks_turn_green_as_the_set_up_goes_on(acme: Acme, visitor: Browse
     raw, proof = signed(a_body(PHONE_NUMBER_ID, messages=[a_text("Hello")]), FORM["app_secret"])
     visitor.send("POST", "/webhooks/whatsapp", raw, proof)
     until(lambda: set(states(visitor.get("/numbers/2/checks").text).values()) == {"Passed"}, what="five that pass")
+    assert "last event" in visitor.get("/numbers/2/checks").text  # the page's head is told as well
     assert "+1 555-078-3881" in visitor.get("/numbers").text
 
 
@@ -71,6 +72,17 @@ async def test_tokens_are_renewed_and_never_shown(acme: Acme, visitor: Browser) 
     assert 'id="verify"' not in viewer.get("/numbers/1/checks").text
 
 
+async def test_what_whatsapp_said_of_another_number_goes_with_its_id(acme: Acme, visitor: Browser) -> None:
+    visitor.post("/numbers/new", FORM)
+    visitor.get("/numbers/2/checks")
+    assert "+1 555-078-3881" in visitor.get("/numbers/2").text
+    same = {**FORM, "token": "", "app_secret": ""}
+    visitor.post("/numbers/2", {**same, "waba_id": "88"})
+    assert "+1 555-078-3881" in visitor.get("/numbers/2").text
+    visitor.post("/numbers/2", {**same, "phone_number_id": "77"})
+    assert "+1 555-078-3881" not in visitor.get("/numbers/2").text
+
+
 async def test_ids_are_mended_until_something_was_sent(acme: Acme, visitor: Browser) -> None:
     visitor.post("/numbers/new", FORM)
     taken = visitor.post("/numbers/2", {"phone_number_id": f"{PHONE_NUMBER_ID}1", "waba_id": WABA_ID})
@@ -78,6 +90,7 @@ async def test_ids_are_mended_until_something_was_sent(acme: Acme, visitor: Brow
     assert visitor.post("/numbers/2", {"phone_number_id": "77", "waba_id": "88"}).status == 303
     (row,) = await acme.rows(text("SELECT phone_number_id, waba_id FROM channels WHERE id = 2"))
     assert tuple(row) == ("77", "88")
+    assert "Saved. The checks look again." in visitor.get("/numbers/2?saved=true").text
     values = "VALUES (1, 2, 'x', '{}')"
     await acme.rows(
         text(f"INSERT INTO whatsapp_broadcasts (business_id, channel_id, name, message) {values} RETURNING id")

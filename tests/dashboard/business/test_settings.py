@@ -11,6 +11,7 @@ from server.tenancy import BusinessEngine
 from tests.api.conftest import Api
 from tests.dashboard.business.conftest import Acme
 from tests.support.browser import OWNER, Browser
+from tests.support.builders import PHONE_NUMBER_ID, WABA_ID
 
 CHOSEN = {
     "name": "Acme Ltd",
@@ -128,6 +129,18 @@ async def test_the_audit_tells_who_did_what_by_person_and_by_key(acme: Acme, vis
         ("test", "key_made", 1, "127.0.0.1"),
         ("test", "contact_deleted", 1, "127.0.0.1"),
     ]
+
+
+def test_the_audit_says_what_was_changed_in_the_readers_words(acme: Acme, visitor: Browser) -> None:
+    same = {"phone_number_id": f"{PHONE_NUMBER_ID}1", "waba_id": WABA_ID}
+    visitor.post("/numbers/1", {**same, "token": "another", "rate": "40"})
+    visitor.post("/settings/team/invites", {"email": "new@acme.example", "role": "viewer"})
+    visitor.post("/settings/keys", {"name": "shop", "scope": "send"})
+    told = visitor.get("/settings/audit").text
+    assert "Access token<bdi>, </bdi>Messages a second, at most" in told
+    hebrew = visitor.get("/settings/audit", **{"Accept-Language": "he"}).text
+    assert '<bdi>new@acme.example</bdi> <span class="quiet">צפייה</span>' in hebrew
+    assert '<bdi>shop</bdi> <span class="quiet">שליחה</span>' in hebrew
 
 
 async def test_the_audit_is_read_page_by_page(acme: Acme, visitor: Browser) -> None:
