@@ -72,7 +72,7 @@ bench: install ## Measure the hot paths, each as a ratio to its ceiling
 	$(BIN)/clarion bench
 
 soak: dev ## Long kill and load experiments
-	$(BIN)/python -m pytest -m soak
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -m soak
 
 lock: dev ## Renew the lock files
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock

@@ -6,6 +6,7 @@ far the sending is, so that the kills are spread over all of it.
 
 import asyncio
 import json
+import math
 import random
 import sys
 from collections import Counter
@@ -42,7 +43,7 @@ class ManyBroadcasts:
         self.plug = Plug(data_dir, self.engine.environment, folder / "up.log", port)
         self.plug.start()
         self.engine.database_url = self.plug.database_url
-        each = max(people // (BUSINESSES * BROADCASTS_EACH), 1)
+        each = math.ceil(people / (BUSINESSES * BROADCASTS_EACH))
         made = several_broadcasts(
             self.plug.database_url,
             businesses=BUSINESSES,
