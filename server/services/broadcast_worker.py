@@ -365,7 +365,7 @@ class BroadcastWorker:
     def _note(self, recipient: Claimed, outcome: Outcome) -> None:
         """Turn an outcome into a result to record, and obey what it means for the sending as a whole."""
         now = self._clock()
-        outage = self._outage.note(outcome, now)
+        outage = self._outage.note(outcome, now, recipient.id)
         if not self._something_ended.is_set():
             self._something_ended.set()
         if type(outcome) is Accepted:  # nearly all of them, and there is nothing to decide
