@@ -106,7 +106,7 @@ def _start_simulator(supervisor: Supervisor, address: str) -> None:
 
     address: of the web process, which it tells what becomes of every message.
     """
-    from server.cli.demo import HABITS, WEBHOOKS, app_secret
+    from server.cli.demo import HABITS, UNKNOWN_GRACE_SECONDS, WEBHOOKS, app_secret
 
     port = SIMULATOR_PORT if _comes_free("127.0.0.1", SIMULATOR_PORT) else _next_free("127.0.0.1", SIMULATOR_PORT)
     folder = supervisor.configuration.data_dir / "simulator"
@@ -120,6 +120,8 @@ def _start_simulator(supervisor: Supervisor, address: str) -> None:
         ends_last=True,  # a request that it has not answered would be of an unknown end
     )
     export(CLARION_GRAPH_API_URL=f"http://127.0.0.1:{port}")
+    if "unknown_grace_seconds" not in supervisor.configuration.model_fields_set:
+        export(CLARION_UNKNOWN_GRACE_SECONDS=str(UNKNOWN_GRACE_SECONDS))
     _until_answers(supervisor, f"http://127.0.0.1:{port}/", "simulator", port)
     say(f"WhatsApp is played by the simulator at http://127.0.0.1:{port}.")
     say(f"Who got how many, by its own books: curl http://127.0.0.1:{port}/_sim/ledger/summary")

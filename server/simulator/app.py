@@ -46,6 +46,8 @@ class Simulator:
         self._weather = Weather(settings.faults, settings.seed)
         holds, waits = Holds(), Waits(loop)
         self._happenings = Happenings(settings, loop, self._world, self._ledger, waits)
+        if self._happenings.webhooks.wanted:
+            self._happenings.life.go_on()
         self._sending = Sending(loop, self._world, self._ledger, self._weather, holds, waits, self._happenings)
         self._graph = Graph(self._world, lambda: self.address)
         self._control = Control(settings, self._world, self._ledger, self._weather, holds, waits, self._happenings)

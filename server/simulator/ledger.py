@@ -9,13 +9,13 @@ import os
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
-from server.simulator.statuses import StatusBooks
+from server.simulator.statuses import Status, StatusBooks, message_in, status_in
 
 KEPT_REFUSALS: Final = 100_000
 """Refusals that can be looked at one by one; all of them are counted."""
@@ -55,6 +55,15 @@ class Reset(msgspec.Struct, frozen=True, gc=False, tag="reset", tag_field="event
     unix_seconds: float
 
 
+class Heard(msgspec.Struct, frozen=True, gc=False, tag="heard", tag_field="event"):
+    """Statuses that a callback has acknowledged: of each the `n` of its message times four, and the status."""
+
+    statuses: list[int]
+
+
+Entry: TypeAlias = Accepted | Refused | Reset | Heard
+
+
 class Windows(msgspec.Struct, frozen=True):
     """How fast messages were accepted, by the simulator's own clock."""
 
@@ -90,7 +99,7 @@ class Ledger:
         """Requests to send that were read in full, by this process."""
         self.faults: Counter[str] = Counter()
         self.statuses = StatusBooks()
-        """What became of the messages, and what was heard of it. Not in the file."""
+        """What became of the messages, and what was heard of it. The file has what was heard."""
 
     def accept(self, entry: Accepted) -> None:
         """Write one message into the books."""
@@ -102,6 +111,13 @@ class Ledger:
         """Write one refusal into the books."""
         self._count(entry)
         if self._file is not None:
+            self._write(entry)
+
+    def hear(self, packed: Sequence[int]) -> None:
+        """A POST with these statuses (`statuses.pack`) was answered with 200."""
+        entry = Heard([message_in(one) << 2 | status_in(one) for one in packed])
+        self._count(entry)
+        if self._file is not None and packed:
             self._write(entry)
 
     def reset(self) -> None:
@@ -123,7 +139,7 @@ class Ledger:
         else:
             tell()
 
-    def _count(self, entry: Accepted | Refused | Reset) -> None:
+    def _count(self, entry: Entry) -> None:
         match entry:
             case Accepted():
                 self.accepted.append(entry)
@@ -135,11 +151,14 @@ class Ledger:
                 self.last_refused.append(entry)
             case Reset():
                 self._start_anew()
+            case Heard():
+                for mark in entry.statuses:
+                    self.statuses.acknowledge(mark >> 2, Status(mark & 3))
 
     def _open(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        decode = msgspec.json.Decoder(Accepted | Refused | Reset).decode
+        decode = msgspec.json.Decoder(Entry).decode
         whole_bytes = 0
         with path.open("rb") as lines:
             for line in lines:
@@ -149,7 +168,7 @@ class Ledger:
                 whole_bytes += len(line)
         os.ftruncate(self._file, whole_bytes)
 
-    def _write(self, entry: Accepted | Refused | Reset) -> None:
+    def _write(self, entry: Entry) -> None:
         if not self._unwritten:
             self._schedule(self.flush)
         self._unwritten.append(msgspec.json.encode(entry))

@@ -23,6 +23,8 @@ from server.simulator.world import World
 
 SECOND_COPY_SECONDS = 0.5
 """The second copy of a status follows within this time."""
+REMEMBERED_SECONDS = 86_400.0
+"""A simulator that is started again leads to its end what was accepted within this time."""
 
 
 class _Step(NamedTuple):
@@ -80,11 +82,30 @@ class Life:
         elif habit is ORDINARY and manners.orderly:
             self._begin_as_usual(entry.n)
             return None
+        return self._lead(entry, habit, code, may_be_early=may_be_early)
+
+    def go_on(self) -> None:
+        """Lead to their end the messages of the ledger's file that a simulator before this one was killed over.
+
+        What its callbacks have acknowledged is not told again. A word that somebody was about to say may be lost.
+        """
+        now = time.time()
+        for entry in self._ledger.accepted:
+            if now - entry.unix_seconds < REMEMBERED_SECONDS:
+                habit = self._world.people.habit_of(entry.wa_id)
+                code = self._world.failure(entry, habit)
+                if code is not None:
+                    self._ledger.statuses.codes[entry.n] = code
+                self._lead(entry, habit, code)
+
+    def _lead(self, entry: Accepted, habit: Habit, code: int | None, *, may_be_early: bool = False) -> int | None:
+        manners = self._webhooks.manners
         name = f"{entry.wa_id}:{self._ledger.people.get(entry.wa_id, 0)}"
         chance = Chance(self._world.seed, name)
         steps = self._steps(habit, code, chance)
         early = self._schedule(entry.n, steps, chance, may_be_early=may_be_early)
-        if habit.reaction is not None and steps[-1].status is Status.READ:
+        is_read = steps[-1].status is Status.READ and not self._ledger.statuses.is_acknowledged(entry.n, Status.READ)
+        if habit.reaction is not None and is_read:
             seconds = steps[-1].seconds + chance.around(manners.reply_ms, manners.spread) / 1000
             self._deeds.add(seconds, lambda: self._react(entry, habit))
         return early
@@ -126,6 +147,8 @@ class Life:
                 early = pack(n, step.status, int(now))
                 continue
             lost = chance.happens(manners.lost)
+            if self._ledger.statuses.is_acknowledged(n, step.status):
+                continue
             self._statuses.add(arrival, pack(n, step.status, happens, lost=lost))
             if not lost and chance.happens(manners.doubled):
                 again = arrival + chance.draw() * SECOND_COPY_SECONDS

@@ -86,15 +86,20 @@ class StatusBooks:
     def produce(self, packed: int) -> None:
         """A status happened."""
         n = message_in(packed)
+        self._make_room(n)
+        self._produced[n - 1] |= 1 << (packed & 3)
+
+    def acknowledge(self, n: int, status: Status) -> None:
+        """A POST that carried this status was answered with 200; so it happened, perhaps to a simulator before this."""
+        self._make_room(n)
+        self._produced[n - 1] |= 1 << status
+        self._acknowledged[n - 1] |= 1 << status
+
+    def _make_room(self, n: int) -> None:
         if n > len(self._produced):
             more = bytes(n - len(self._produced) + 1024)
             self._produced += more
             self._acknowledged += more
-        self._produced[n - 1] |= 1 << (packed & 3)
-
-    def acknowledge(self, packed: int) -> None:
-        """A POST that carried this status was answered with 200."""
-        self._acknowledged[message_in(packed) - 1] |= 1 << (packed & 3)
 
     def produced(self, n: int) -> list[str]:
         """The statuses that message `n` has had, in the order of the ladder."""
@@ -103,6 +108,10 @@ class StatusBooks:
     def acknowledged(self, n: int) -> list[str]:
         """Those of them that were acknowledged."""
         return list(_names_in(self._acknowledged[n - 1])) if n <= len(self._acknowledged) else []
+
+    def is_acknowledged(self, n: int, status: Status) -> bool:
+        """Whether this one was."""
+        return n <= len(self._acknowledged) and bool(self._acknowledged[n - 1] >> status & 1)
 
     def all_produced(self) -> Told:
         """How far the messages got."""

@@ -116,11 +116,9 @@ class Webhooks:
         return Line(callback, body, self._world.time_scale, self._heard, self._dropped)
 
     def _heard(self, updates: list[Update]) -> None:
-        books = self._ledger.statuses
+        self._ledger.hear([update for update in updates if isinstance(update, int)])
         for update in updates:
-            if isinstance(update, int):
-                books.acknowledge(update)
-            else:
+            if not isinstance(update, int):
                 update.acknowledged = True
         self.look()
 

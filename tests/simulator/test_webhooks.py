@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from server.simulator.statuses import Status, is_again, is_lost, message_in, pack, status_in, time_in
 from tests.simulator.conftest import NUMBER, a_free_form, a_message, send
 from tests.simulator.receiver import SECRET, Receiver, a_receiver
+from tests.support.engine import until
 from tests.support.simulator import Simulator
 
 LADDER = ["sent", "delivered", "read"]
@@ -297,3 +299,29 @@ def test_a_packed_status_is_what_was_put_in(status: Status, n: int) -> None:
     assert (message_in(packed), status_in(packed), time_in(packed)) == (n, status, 1_790_000_000)
     assert (is_again(packed), is_lost(packed)) == (True, False)
     assert is_lost(pack(n, status, 0, lost=True))
+
+
+def test_one_that_was_killed_tells_the_rest_when_it_is_started_again_and_nothing_twice(tmp_path: Path) -> None:
+    """Meta loses nothing that it accepted; whoever pulls the plug on a simulator kills it too."""
+    with a_receiver() as receiver:
+        options: dict[str, Any] = {
+            "ledger": tmp_path / "ledger.jsonl",
+            "webhook_url": receiver.url,
+            "app_secret": SECRET,
+        }
+        with Simulator.start(**options, webhooks="delivered_ms=600000") as first:
+            heard = sent_to(first, a_person(1), a_person(2))
+            receiver.until(lambda: len(receiver.statuses()) == 2)
+            until(lambda: first.acknowledged()["sent"] == 2, what="the receiver's answers")
+            receiver.answers = [500] * 1_000  # away, from here on
+            unheard = sent_to(first, a_person(3))
+            first.kill()
+        receiver.answers = []
+        with Simulator.start(**options) as second:
+            assert second.summary()["accepted"] == 3
+            second.wait_until_told()
+        told = Counter((status["id"], status["status"]) for status in receiver.statuses())
+        assert told == Counter((one, status) for one in [*heard, *unheard] for status in LADDER)
+        with Simulator.start(**options) as third:
+            third.wait_until_told()
+        assert len(receiver.statuses()) == 9
