@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.database import async_engine
@@ -15,6 +16,10 @@ from tests.support.databases import fresh_database, make_template, servers_folde
 # The folders whose files take longest go first: of two processes none is left with a long one when the other is done.
 LONGEST_FIRST = ("faults", "acceptance", "jobs", "browser", "api")
 TESTS = Path(__file__).parent
+
+# A machine that is busy with something else fails no property: none of them is about time.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
