@@ -41,20 +41,27 @@ _log = get_logger(__name__)
 
 
 async def start(
-    resources: WebResources, business_id: int, broadcast_id: int, *, seen: str | None = None, mark: str | None = None
+    resources: WebResources,
+    business_id: int,
+    broadcast_id: int,
+    *,
+    seen: str | None = None,
+    mark: str | None = None,
+    who: str | None = None,
 ) -> Broadcast:
     """Start a draft, or put it on its schedule, unless its pre-flight finds an error.
 
     Where the business wants a second person for it, it stays a draft that waits for one (`services/approvals`).
     seen: of whoever approves it, the fingerprint of what they looked at.
     mark: its `compositions.mark`, where only what somebody looked at may be started.
+    who: whose act the history says it is.
     """
     outside = await ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
         if mark is not None:
             await compositions.refuse_unseen(connection, business_id, broadcast_id, mark)
-        await start_within(resources, connection, broadcast_id, outside, seen=seen)
+        await start_within(resources, connection, broadcast_id, outside, seen=seen, who=who)
         broadcast = await show(connection, business_id, broadcast_id)
     await enqueue(resources, broadcast)
     return broadcast
@@ -165,6 +172,7 @@ async def start_within(
     outside: Outside,
     *,
     seen: str | None = None,
+    who: str | None = None,
 ) -> None:
     """Start a draft in the caller's transaction, which made it or looked it up; `enqueue` comes after the commit.
 
@@ -178,7 +186,9 @@ async def start_within(
         await approvals.ask(connection, broadcast_id, resources.who)
         return
     starts_per_minute = resources.settings.bulk_starts_per_minute
-    await drafts.start(connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside)
+    await drafts.start(
+        connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside, who=who
+    )
     await _write_down(resources, connection, broadcast_id, AuditAct.BROADCAST_STARTED)
 
 

@@ -13,7 +13,9 @@ from server.services.broadcasts import CANCEL_REQUESTED
 
 _STOPS: Final = frozenset(move.name.lower() for move in (Move.PAUSE, Move.HOLD, Move.CANCEL))
 _CANCEL: Final = Move.CANCEL.name.lower()
-_BY_NAME: Final = frozenset(move.name.lower() for move in (Move.PAUSE, Move.RESUME, Move.CANCEL))
+_BY_NAME: Final = frozenset(
+    move.name.lower() for move in (Move.SCHEDULE, Move.QUEUE, Move.PAUSE, Move.RESUME, Move.CANCEL)
+)
 
 
 def told_once(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -121,11 +121,17 @@ async def add_recipients(
 
 
 async def start(
-    connection: AsyncConnection, broadcast_id: int, *, by: Actor, starts_per_minute: int, outside: Outside
+    connection: AsyncConnection,
+    broadcast_id: int,
+    *,
+    by: Actor,
+    starts_per_minute: int,
+    outside: Outside,
+    who: str | None = None,
 ) -> None:
     """Queue a draft, or put it on its schedule, unless its pre-flight finds an error.
 
-    outside: what a `Lookout` found of it, before this transaction began.
+    outside: what a `Lookout` found of it, before this transaction began. who: whose act the history says it is.
     Raises `NotFound`; `NotNow` where its state, the number or the account does not let it start; `BadInput` where
     something of the broadcast is to be mended, or nobody is on it.
     """
@@ -145,12 +151,16 @@ async def start(
     if row.by_local_time:
         starts_at = await local_times.arrange(connection, broadcast_id)
     if starts_at is not None and starts_at > datetime.now(UTC):
-        await broadcasts.make_or_refuse(connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at)
+        told = None if who is None else said("Put on its schedule by %(who)s.", who=who)
+        await broadcasts.make_or_refuse(
+            connection, broadcast_id, Move.SCHEDULE, by=by, scheduled_at=row.scheduled_at, told=told
+        )
         if row.by_local_time:
             await local_times.note(connection, broadcast_id, by=by)
         return
     # The broadcast before the gate, as every run locks them.
-    await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by)
+    told = None if who is None else said("Started by %(who)s.", who=who)
+    await broadcasts.make_or_refuse(connection, broadcast_id, Move.QUEUE, by=by, told=told)
     await snapshots.take(connection, broadcast_id)
     if row.by_local_time:
         await local_times.note(connection, broadcast_id, by=by)

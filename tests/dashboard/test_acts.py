@@ -114,3 +114,9 @@ async def test_a_long_history_begins_with_its_latest_and_goes_back(
     (older,) = re.findall(rf'href="({path}\?cursor=[^"]+)"', visitor.get(path).text)
     assert [line.split()[0] for line in told(visitor, older)] == ["A", "Started"]
     assert "?cursor=" not in visitor.get(older).text
+
+
+async def test_whoever_starts_a_draft_on_a_page_is_named(api: Api, visitor: Browser) -> None:
+    draft = api.post("/broadcasts", {**an_order(), "start": False}).json["id"]
+    visitor.post(f"/broadcasts/{draft}/start")
+    assert f"Started by {OWNER}" in told(visitor, f"/broadcasts/{draft}/history")
