@@ -18,10 +18,20 @@ PAGES = HERE.parent / "server" / "dashboard"
 FILES = {
     "htmx.org/dist/htmx.min.js": "vendor/htmx.min.js",
     "htmx.org/dist/ext/hx-sse.min.js": "vendor/hx-sse.min.js",
+    "swagger-ui-dist/swagger-ui-bundle.js": "vendor/swagger-ui-bundle.js",
+    "swagger-ui-dist/swagger-ui-bundle.js.LICENSE.txt": "vendor/swagger-ui-bundle.js.LICENSE.txt",
+    "swagger-ui-dist/swagger-ui.css": "vendor/swagger-ui.css",
     "uplot/dist/uPlot.iife.min.js": "vendor/uPlot.iife.min.js",
     "uplot/dist/uPlot.min.css": "vendor/uPlot.min.css",
 }
-LICENCES = ("@fontsource-variable/inter", "@fontsource-variable/rubik", "htmx.org", "lucide-static", "uplot")
+LICENCES = (
+    "@fontsource-variable/inter",
+    "@fontsource-variable/rubik",
+    "htmx.org",
+    "lucide-static",
+    "swagger-ui-dist",
+    "uplot",
+)
 TEST_FILES = {"axe-core/axe.min.js": HERE.parent / "tests" / "browser" / "axe.min.js"}
 # Of each font: its file, and the letters that are kept.
 MARKS = (0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2026, 0x2032)
@@ -42,7 +52,7 @@ def main() -> None:
     for source, target in FILES.items():
         text = (PACKAGES / source).read_text()
         # Maps are not shipped, so they are not asked for.
-        (STATIC / target).write_text(re.sub(r"\n?//# sourceMappingURL=.*\n?$", "\n", text))
+        (STATIC / target).write_text(re.sub(r"\n?/[/*]# sourceMappingURL=.*\n?$", "\n", text))
     for source, path in TEST_FILES.items():
         shutil.copyfile(PACKAGES / source, path)
     for source, (target, letters) in FONTS.items():
@@ -77,8 +87,9 @@ def _copy_icons() -> None:
 def _copy_licences() -> None:
     lines = []
     for package in LICENCES:
-        file = next((PACKAGES / package).glob("LICENSE*"))
-        lines.append(f"=== {package}\n\n{file.read_text().strip()}\n")
+        folder = PACKAGES / package
+        files = (next(folder.glob("LICENSE*")), *folder.glob("NOTICE*"))
+        lines += [f"=== {package}\n\n{file.read_text().strip()}\n" for file in files]
     (STATIC / "vendor" / "LICENSES.txt").write_text("\n".join(lines))
 
 

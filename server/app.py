@@ -126,6 +126,8 @@ def create_app(configuration: Settings | None = None) -> FastAPI:
         version=version("clarion"),
         summary="One WhatsApp message to many people, safely.",
         lifespan=lifespan,
+        docs_url=None,  # a page of the dashboard: the framework's own comes from another host
+        redoc_url=None,
         separate_input_output_schemas=False,
         generate_unique_id_function=lambda route: route.name,  # what a generated client calls its functions
     )

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server import problems
 from server.dashboard import (
     pages_account,
+    pages_api,
     pages_approvals,
     pages_audit,
     pages_broadcast,
@@ -49,7 +50,7 @@ from server.domain.errors import ClarionError
 from server.domain.sentences import said
 
 # What is not for a browser: whoever asks for it is answered in JSON, also where it does not exist.
-_FOR_PROGRAMS: Final = ("/api/", "/webhooks/", "/docs", "/redoc", "/openapi.json", "/healthz", "/readyz", "/metrics")
+_FOR_PROGRAMS: Final = ("/api/", "/webhooks/", "/openapi.json", "/healthz", "/readyz", "/metrics")
 _PAGES: Final = (
     pages_sign_in,
     pages_join,
@@ -73,6 +74,7 @@ _PAGES: Final = (
     pages_keys,
     pages_webhooks,
     pages_audit,
+    pages_api,
 )
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; "

@@ -49,7 +49,7 @@ async def test_a_large_broadcast_starts_when_another_person_approves_it(acme: Ac
     assert told == [
         ("ask_approval", "Editor has asked for a second person to let it go to 3 people."),
         ("approve", f"{OWNER} lets it go to 3 people."),
-        ("queue", None),
+        ("queue", f"Started by {OWNER}."),
     ]
     acts = [tuple(row) for row in await acme.rows(text("SELECT who, act FROM audit_entries WHERE subject LIKE '1 %'"))]
     assert acts == [("Editor", "approval_asked"), (OWNER, "broadcast_started")]

@@ -21,7 +21,7 @@ from tests.support.browser import PASSWORD, Browser
 from tests.support.builders import a_broadcast
 
 # Whoever is not signed in may use these; and everybody who is, those that are their own.
-OPEN: Final = frozenset(("/sign-in", "/sign-in/code", "/language", "/join/{token}"))
+OPEN: Final = frozenset(("/sign-in", "/sign-in/code", "/language", "/join/{token}", "/docs"))
 # A form that is looked at and changes nothing; and one that only leads to another page, which has its own walls.
 LOOKS: Final = ("/contacts/segments/count", "/compose/{broadcast_id}/stay")
 ONES_OWN: Final = ("/sign-out", "/settings/account")
