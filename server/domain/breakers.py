@@ -6,7 +6,7 @@ know no clock: instants come in as seconds of one clock that never runs back.
 
 from typing import Final, NamedTuple
 
-from server.domain.decisions import BreakerCandidate, PauseSending, StopBroadcast
+from server.domain.decisions import BreakerCandidate, Others, PauseSending, StopBroadcast
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.reactions import Scope, is_outage
 from server.domain.sentences import counted, said
@@ -121,51 +121,43 @@ class Outage:
     - has 20 outcomes over at least 10 seconds, or lasts a minute however few they are; or
     - has 20 ambiguous ones, at once: each of them is a person who may or may not have got the message.
 
-    The broadcast goes on by itself a minute later, and meets the same again or not. Where others got an answer before,
-    and WhatsApp refuses one or two people alone, again and again, it is not away: that is no streak, but their own.
+    The broadcast goes on by itself a minute later, and meets the same again or not.
     """
 
     LEAST_OUTCOMES: Final = 20
     LEAST_SECONDS: Final = 10.0
     LONGEST_SECONDS: Final = 60.0
     MOST_AMBIGUOUS: Final = 20
-    LEAST_REFUSED_PEOPLE: Final = 3
     RESUME_AFTER_SECONDS: Final = 60.0
+    A_MOMENT_SECONDS: Final = 5.0
+    LAST_PEOPLE: Final = 2
 
     def __init__(self) -> None:
         self._since: float | None = None
+        self._answered_at: float | None = None
         self._count = 0
         self._ambiguous_count = 0
-        self._refused: set[int] = set()
-        self._is_refused_alone = True
-        self._was_answered = False
 
     def away_seconds(self, now: float) -> float:
         """For how long no answer has come; 0.0 while they come."""
-        return 0.0 if self._since is None or self._is_their_own else now - self._since
+        return 0.0 if self._since is None else now - self._since
 
-    @property
-    def _is_their_own(self) -> bool:
-        """Whether the streak is of one or two people, in a world that answers."""
-        is_of_few = self._is_refused_alone and len(self._refused) < self.LEAST_REFUSED_PEOPLE
-        return is_of_few and self._was_answered
+    def others(self, now: float, left_count: int) -> Others:
+        """How it stands with the other people of the broadcast. left_count: who have not ended, this one included."""
+        if self._answered_at is not None and now - self._answered_at < self.A_MOMENT_SECONDS:
+            return Others.ANSWERED
+        return Others.NONE if left_count <= self.LAST_PEOPLE else Others.UNHEARD
 
-    def note(self, outcome: Outcome, now: float, recipient_id: int) -> StopBroadcast | None:
-        """One request ended so at `now`. Call it before `decide`, which asks for `away_seconds`."""
+    def note(self, outcome: Outcome, now: float) -> StopBroadcast | None:
+        """One request ended so at `now`. Call it before `decide`, which asks for `away_seconds` and `others`."""
         if isinstance(outcome, Accepted) or (isinstance(outcome, Refused) and not is_outage(outcome)):
             self._since = None
-            self._was_answered = True
+            self._answered_at = now
             return None
         if self._since is None:
             self._since, self._count, self._ambiguous_count = now, 0, 0
-            self._refused, self._is_refused_alone = set(), True
         self._count += 1
         self._ambiguous_count += isinstance(outcome, Ambiguous)
-        self._is_refused_alone &= isinstance(outcome, Refused)
-        if len(self._refused) < self.LEAST_REFUSED_PEOPLE:
-            self._refused.add(recipient_id)
-        if self._is_their_own:
-            return None
         away_seconds = now - self._since
         if (
             self._ambiguous_count >= self.MOST_AMBIGUOUS

@@ -8,6 +8,7 @@ Three rules stand above the table of reactions:
 Chance comes in as a value, so that a decision can be repeated.
 """
 
+from enum import Enum
 from typing import Final, TypeAlias, assert_never
 
 from msgspec import Struct
@@ -15,11 +16,18 @@ from msgspec import Struct
 from server.domain.meanings import explain, explain_stop
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.reactions import Breaker, Defer, Fail, Retry, Scope, SlowDown, Stop, reaction_for
+from server.domain.sentences import said
 from server.domain.states import PauseReason
 
 LONGEST_BACK_OFF_SECONDS: Final = 60.0
-# Somebody was answered within so long: WhatsApp is not away.
-OTHERS_ANSWERED_SECONDS: Final = 5.0
+
+
+class Others(Enum):
+    """What is known of the broadcast's other people when one has met an outage as often as they may."""
+
+    ANSWERED = "somebody got an answer a moment ago: WhatsApp is not away"
+    UNHEARD = "nobody did, also where the run has only begun"
+    NONE = "one or two are left and nobody else: who can tell an outage from their own trouble?"
 
 
 class MarkSent(Struct, frozen=True, gc=False):
@@ -106,12 +114,21 @@ class Decision(Struct, frozen=True, gc=False):
     effect: Effect | None = None
 
 
-def decide(outcome: Outcome, *, attempts: int, max_attempts: int, jitter: float, away_seconds: float = 0.0) -> Decision:
+def decide(
+    outcome: Outcome,
+    *,
+    attempts: int,
+    max_attempts: int,
+    jitter: float,
+    away_seconds: float = 0.0,
+    others: Others = Others.ANSWERED,
+) -> Decision:
     """What becomes of the recipient whose request ended so.
 
     attempts: claims of this recipient, this one included, so 1 or more. max_attempts: 1 or more.
     jitter: from 0 to below 1, drawn anew for each call. away_seconds: for how long WhatsApp has not been reached at
     all (`breakers.Outage.away_seconds`), which is what the wait grows with when a request never left.
+    others: what tells an outage from somebody's own trouble (`breakers.Outage.others`).
     """
     match outcome:
         case Accepted(message_id=message_id):
@@ -122,7 +139,7 @@ def decide(outcome: Outcome, *, attempts: int, max_attempts: int, jitter: float,
             wait = _spread(min(max(away_seconds, 1.0), LONGEST_BACK_OFF_SECONDS), jitter)
             return Decision(TryAgain(wait, None, reason, uses_attempt=False))
         case Refused():
-            return _decide_refused(outcome, attempts, max_attempts, jitter, away_seconds)
+            return _decide_refused(outcome, attempts, max_attempts, jitter, others)
         case _:
             assert_never(outcome)
 
@@ -145,7 +162,7 @@ def _not_before(seconds: float, jitter: float) -> float:
     return seconds * (1.0 + jitter / 10)
 
 
-def _decide_refused(refusal: Refused, attempts: int, max_attempts: int, jitter: float, away_seconds: float) -> Decision:
+def _decide_refused(refusal: Refused, attempts: int, max_attempts: int, jitter: float, others: Others) -> Decision:
     reaction = reaction_for(refusal)
     match reaction:
         case Retry() | Defer():
@@ -153,8 +170,8 @@ def _decide_refused(refusal: Refused, attempts: int, max_attempts: int, jitter: 
             if wait is not None:
                 return Decision(TryAgain(wait, refusal.code, explain(refusal)))
             then = reaction.then if isinstance(reaction, Retry) else Fail()
-            if isinstance(then, Stop) and away_seconds < OTHERS_ANSWERED_SECONDS:
-                then = Fail()  # others are answered: it is this recipient's own trouble, and must not hold them up
+            if isinstance(then, Stop):
+                return _wait_for_the_end_of_it(refusal, then, others, is_again=attempts > max_attempts)
             return _give_up(refusal, then)
         case SlowDown():
             return _slow_down(refusal, reaction, jitter)
@@ -162,6 +179,21 @@ def _decide_refused(refusal: Refused, attempts: int, max_attempts: int, jitter: 
             return _give_up(refusal, reaction)
         case _:
             assert_never(reaction)
+
+
+def _wait_for_the_end_of_it(refusal: Refused, stop: Stop, others: Others, *, is_again: bool) -> Decision:
+    """The attempts are used up by what may be an outage, which nobody is failed for.
+
+    is_again: it was waited for once, with nobody else left. One whom trouble meets while others are answered has it for
+    themselves, and must not hold them up.
+    """
+    if others is Others.ANSWERED or (others is Others.NONE and is_again):
+        return _give_up(refusal, Fail())
+    if others is Others.NONE:
+        why = said("Nobody else is left, and WhatsApp refuses them for now: %(why)s", why=explain_stop(refusal))
+        held = StopBroadcast(stop.pause_reason, why, stop.scope, stop.resume_after_seconds)
+        return Decision(TryAgain(0.0, refusal.code, explain(refusal)), held)
+    return _give_up(refusal, stop)
 
 
 def _wait_seconds(reaction: Retry | Defer, refusal: Refused, attempts: int, jitter: float) -> float | None:

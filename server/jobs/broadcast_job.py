@@ -199,6 +199,7 @@ async def _assignment(resources: Resources, broadcast: WhatsAppBroadcast, run_ke
         allowed=allowed,
         throttle_ms=throttle_ms,
         seen_count=broadcast.processed_count,
+        left_count=_remaining(broadcast),
         people_left=allowance.people_left,
         at_limit=allowance.at_limit,
         local_time=broadcast.local_time if broadcast.by_local_time else None,

@@ -86,6 +86,7 @@ class BroadcastWorker:
         self._looking = asyncio.Lock()  # one looks at the row, all others hear of it
         self._breaker = Breaker(limits.max_batch_failures, assignment.seen_count)
         self._outage = Outage()
+        self._left_count = assignment.left_count
         self._noted: tuple[str, float] | None = None  # what the row says of the pace
         self._in_flight = InFlight()
 
@@ -365,7 +366,7 @@ class BroadcastWorker:
     def _note(self, recipient: Claimed, outcome: Outcome) -> None:
         """Turn an outcome into a result to record, and obey what it means for the sending as a whole."""
         now = self._clock()
-        outage = self._outage.note(outcome, now, recipient.id)
+        outage = self._outage.note(outcome, now)
         if not self._something_ended.is_set():
             self._something_ended.set()
         if type(outcome) is Accepted:  # nearly all of them, and there is nothing to decide
@@ -378,6 +379,7 @@ class BroadcastWorker:
             max_attempts=self._limits.max_attempts,
             jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
             away_seconds=self._outage.away_seconds(now),
+            others=self._outage.others(now, self._left_count),
         )
         self._results.append(result_of(recipient, decision))
         self._obey(decision, now)
@@ -424,6 +426,7 @@ class BroadcastWorker:
         batch, self._results = self._results[:RECORD_MOST], self._results[RECORD_MOST:]
         now = self._clock()
         self._pace.note_sent(now, sum(result.status is RecipientStatus.SENT for result in batch))
+        self._left_count -= sum(result.status is not RecipientStatus.QUEUED for result in batch)
         ended = {result.id for result in batch}
         settled_through_id = self._settled_once(ended)
         pace = self._look_at_pace(now)

@@ -98,9 +98,9 @@ class Assignment:
     """What a run has to do, and with what.
 
     allowed: how fast it may send. throttle_ms: what of that comes from the settings, for when the rest changes.
-    seen_count: recipients that ended before this run. people_left: whom it may reach, by the messaging limit or its
-    canary; None: all. at_limit: how it stops when they are used up. local_time: of each person, before which nothing
-    is sent; None: it goes by none.
+    seen_count: recipients that ended before this run. left_count: those that did not. people_left: whom it may reach,
+    by the messaging limit or its canary; None: all. at_limit: how it stops when they are used up. local_time: of each
+    person, before which nothing is sent; None: it goes by none.
     """
 
     run: RunKey
@@ -111,6 +111,7 @@ class Assignment:
     allowed: AllowedRate
     throttle_ms: float
     seen_count: int
+    left_count: int
     people_left: int | None = None
     at_limit: Stop = LIMIT_REACHED
     local_time: datetime | None = None

@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from server.simulator.statuses import Status, StatusBooks, message_in, status_in
+from server.simulator.statuses import StatusBooks, message_in, status_in
 
 KEPT_REFUSALS: Final = 100_000
 """Refusals that can be looked at one by one; all of them are counted."""
@@ -113,12 +113,15 @@ class Ledger:
         if self._file is not None:
             self._write(entry)
 
-    def hear(self, packed: Sequence[int]) -> None:
-        """A POST with these statuses (`statuses.pack`) was answered with 200."""
-        entry = Heard([message_in(one) << 2 | status_in(one) for one in packed])
-        self._count(entry)
-        if self._file is not None and packed:
-            self._write(entry)
+    def hear(self, packed: Sequence[int], *, is_all: bool) -> None:
+        """A POST with these statuses (`statuses.pack`) was answered with 200.
+
+        is_all: nobody else wants to hear of them, so that they need not be told again by whoever reads the file.
+        """
+        for one in packed:
+            self.statuses.acknowledge(message_in(one), status_in(one))
+        if self._file is not None and packed and is_all:
+            self._write(Heard([message_in(one) << 2 | status_in(one) for one in packed]))
 
     def reset(self) -> None:
         """Begin the books anew. The file keeps what it has and notes the reset."""
@@ -153,7 +156,7 @@ class Ledger:
                 self._start_anew()
             case Heard():
                 for mark in entry.statuses:
-                    self.statuses.acknowledge(mark >> 2, Status(mark & 3))
+                    self.statuses.acknowledge(mark >> 2, mark & 3)
 
     def _open(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from server.simulator.chance import Chance
 from server.simulator.contents import Contents
 from server.simulator.faces import reply_of, start_word_of, stop_word_of
@@ -87,16 +89,17 @@ class Life:
     def go_on(self) -> None:
         """Lead to their end the messages of the ledger's file that a simulator before this one was killed over.
 
-        What its callbacks have acknowledged is not told again. A word that somebody was about to say may be lost.
+        What its one callback has acknowledged is not told again. Nobody reacts: they may have done so before. A world
+        with limits goes on with nothing: what it held back, and whom it had counted, is not in the file.
         """
-        now = time.time()
-        for entry in self._ledger.accepted:
-            if now - entry.unix_seconds < REMEMBERED_SECONDS:
+        now, statuses = time.time(), self._ledger.statuses
+        for entry in [] if self._world.strict else self._ledger.accepted:
+            if now - entry.unix_seconds < REMEMBERED_SECONDS and not statuses.is_over(entry.n):
                 habit = self._world.people.habit_of(entry.wa_id)
                 code = self._world.failure(entry, habit)
                 if code is not None:
-                    self._ledger.statuses.codes[entry.n] = code
-                self._lead(entry, habit, code)
+                    statuses.codes[entry.n] = code
+                self._lead(entry, msgspec.structs.replace(habit, reaction=None), code)
 
     def _lead(self, entry: Accepted, habit: Habit, code: int | None, *, may_be_early: bool = False) -> int | None:
         manners = self._webhooks.manners
@@ -104,8 +107,7 @@ class Life:
         chance = Chance(self._world.seed, name)
         steps = self._steps(habit, code, chance)
         early = self._schedule(entry.n, steps, chance, may_be_early=may_be_early)
-        is_read = steps[-1].status is Status.READ and not self._ledger.statuses.is_acknowledged(entry.n, Status.READ)
-        if habit.reaction is not None and is_read:
+        if habit.reaction is not None and steps[-1].status is Status.READ:
             seconds = steps[-1].seconds + chance.around(manners.reply_ms, manners.spread) / 1000
             self._deeds.add(seconds, lambda: self._react(entry, habit))
         return early

@@ -19,6 +19,7 @@ class Status(IntEnum):
     FAILED = 3
 
 
+_ENDS: Final = 1 << Status.READ | 1 << Status.FAILED
 NAMES: Final = tuple(status.name.lower() for status in Status)
 
 _KIND_BITS: Final = 2
@@ -89,7 +90,7 @@ class StatusBooks:
         self._make_room(n)
         self._produced[n - 1] |= 1 << (packed & 3)
 
-    def acknowledge(self, n: int, status: Status) -> None:
+    def acknowledge(self, n: int, status: int) -> None:
         """A POST that carried this status was answered with 200; so it happened, perhaps to a simulator before this."""
         self._make_room(n)
         self._produced[n - 1] |= 1 << status
@@ -112,6 +113,10 @@ class StatusBooks:
     def is_acknowledged(self, n: int, status: Status) -> bool:
         """Whether this one was."""
         return n <= len(self._acknowledged) and bool(self._acknowledged[n - 1] >> status & 1)
+
+    def is_over(self, n: int) -> bool:
+        """Whether the other side knows the end of it: that it was read, or failed."""
+        return n <= len(self._acknowledged) and bool(self._acknowledged[n - 1] & _ENDS)
 
     def all_produced(self) -> Told:
         """How far the messages got."""

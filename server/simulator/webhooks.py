@@ -116,7 +116,7 @@ class Webhooks:
         return Line(callback, body, self._world.time_scale, self._heard, self._dropped)
 
     def _heard(self, updates: list[Update]) -> None:
-        self._ledger.hear([update for update in updates if isinstance(update, int)])
+        self._ledger.hear([one for one in updates if isinstance(one, int)], is_all=len(self._lines) == 1)
         for update in updates:
             if not isinstance(update, int):
                 update.acknowledged = True

@@ -120,7 +120,7 @@ def _of_runs() -> Iterator[str]:
     stops += [breakers.Breaker(1).note_failed(BreakerCandidate(132001, failure))]
     stops += [breakers.judge_reports(breakers.Reported(2_000, 1_500, 1_500), failure)]
     outage = breakers.Outage()
-    stops += [outage.note(NeverLeft("no connection could be made: refused"), at, 1) for at in (0.0, 70.0)]
+    stops += [outage.note(NeverLeft("no connection could be made: refused"), at) for at in (0.0, 70.0)]
     yield from (stop.message for stop in stops if stop is not None)
     yield str(InFlight())
     yield str(InFlight(accepted=1))

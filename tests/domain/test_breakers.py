@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.domain.breakers import Breaker, Outage, Pauses, Reported, judge_reports
-from server.domain.decisions import BreakerCandidate, PauseSending, StopBroadcast
+from server.domain.decisions import BreakerCandidate, Others, PauseSending, StopBroadcast
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
 from server.domain.reactions import Scope
 from server.domain.states import PauseReason
@@ -74,7 +74,7 @@ def test_a_breaker_without_a_limit_is_a_mistake() -> None:
 def first_stop(outage: Outage, outcome: Outcome, every_seconds: float, most: int = 10_000) -> tuple[int, float]:
     """How many outcomes, and how many seconds, until it stops."""
     for count in range(most):
-        if outage.note(outcome, count * every_seconds, recipient_id=count) is not None:
+        if outage.note(outcome, count * every_seconds) is not None:
             return count + 1, count * every_seconds
     pytest.fail("it never stopped")
 
@@ -95,8 +95,8 @@ def test_requests_that_nobody_answers_stop_the_sending_at_once_because_each_is_a
 
 def test_an_outage_is_waited_for_and_says_why() -> None:
     outage = Outage()
-    outage.note(NEVER_LEFT, 0.0, 1)
-    stop = outage.note(NEVER_LEFT, 60.0, 1)
+    outage.note(NEVER_LEFT, 0.0)
+    stop = outage.note(NEVER_LEFT, 60.0)
     assert stop is not None
     assert (stop.pause_reason, stop.resume_after_seconds) == (PauseReason.PROVIDER_OUTAGE, 60.0)
     assert "refused" in stop.message
@@ -106,44 +106,28 @@ def test_an_outage_is_waited_for_and_says_why() -> None:
 def test_an_answer_ends_an_outage(outcomes: list[tuple[Outcome, float]]) -> None:
     outage = Outage()
     now = 0.0
-    was_answered = False
-    streak: list[tuple[Outcome, float]] = []
-    for recipient_id, (outcome, later) in enumerate(outcomes):
+    away_since: float | None = None
+    for outcome, later in outcomes:
         now += later
-        stop = outage.note(outcome, now, recipient_id)
+        stop = outage.note(outcome, now)
         if outcome in (ACCEPTED, TOO_LONG):
-            streak, was_answered = [], True
+            away_since = None
             assert stop is None
-        else:
-            streak.append((outcome, now))
-        are_their_own = was_answered and len(streak) < 3 and all(one == OVERLOADED for one, _ in streak)
-        assert outage.away_seconds(now) == (0.0 if not streak or are_their_own else now - streak[0][1])
+        elif away_since is None:
+            away_since = now
+        assert outage.away_seconds(now) == (0.0 if away_since is None else now - away_since)
 
 
-@pytest.mark.parametrize("people", [1, 2])
-def test_whoever_is_refused_alone_while_others_were_answered_is_no_outage(people: int) -> None:
+def test_others_are_answered_for_a_moment_after_an_answer_and_nobody_is_by_a_run_that_has_only_begun() -> None:
     outage = Outage()
-    outage.note(ACCEPTED, 0.0, 99)
-    for count in range(1_000):
-        assert outage.note(OVERLOADED, 1.0 + count, recipient_id=count % people) is None
-        assert outage.away_seconds(1.0 + count) == 0.0
-
-
-def test_three_who_are_refused_are_an_outage_as_is_one_whom_nobody_was_answered_before() -> None:
-    answered, new = Outage(), Outage()
-    answered.note(ACCEPTED, 0.0, 99)
-    stops = [answered.note(OVERLOADED, float(count), recipient_id=count % 3) for count in range(1, 62)]
-    assert stops[18] is None
-    assert stops[19] is not None
-    assert new.note(OVERLOADED, 0.0, 1) is None
-    assert new.note(OVERLOADED, 60.0, 1) is not None
-
-
-def test_a_request_that_does_not_even_leave_is_nobodys_own() -> None:
-    outage = Outage()
-    outage.note(ACCEPTED, 0.0, 99)
-    outage.note(NEVER_LEFT, 1.0, 1)
-    assert outage.note(NEVER_LEFT, 61.0, 1) is not None
+    assert outage.others(0.0, left_count=500) is Others.UNHEARD
+    assert outage.others(0.0, left_count=2) is Others.NONE
+    outage.note(ACCEPTED, 10.0)
+    for left_count in (1, 500):
+        assert outage.others(14.9, left_count) is Others.ANSWERED
+    outage.note(OVERLOADED, 14.9)
+    assert outage.others(15.0, left_count=500) is Others.UNHEARD
+    assert outage.others(15.0, left_count=1) is Others.NONE
 
 
 LIMIT = PauseSending(Scope.APP, 60.0, 900.0)

@@ -12,6 +12,7 @@ from server.domain.decisions import (
     MarkFailed,
     MarkSent,
     MarkUnknown,
+    Others,
     PauseSending,
     ReducePace,
     StopBroadcast,
@@ -262,8 +263,10 @@ def test_a_stop_goes_on_by_itself_only_where_time_alone_mends_it(
 @pytest.mark.parametrize("code", [2, 131016, 133004])
 def test_an_outage_is_retried_and_then_waited_for_and_fails_nobody(code: int) -> None:
     assert isinstance(decided(refused(code), attempts=4).verdict, TryAgain)
-    last = decide(refused(code), attempts=5, max_attempts=5, jitter=0.5, away_seconds=30.0)
-    assert isinstance(last.verdict, TryAgain)
+    for attempts in (5, 6, 100):  # however often: the next run may meet the same outage with its first request
+        last = decide(refused(code), attempts=attempts, max_attempts=5, jitter=0.5, others=Others.UNHEARD)
+        assert isinstance(last.verdict, TryAgain)
+        assert not last.verdict.uses_attempt
     assert isinstance(last.effect, StopBroadcast)
     assert (last.effect.pause_reason, last.effect.resume_after_seconds) == (PauseReason.PROVIDER_OUTAGE, 60.0)
     assert is_outage(refused(code))
@@ -271,9 +274,22 @@ def test_an_outage_is_retried_and_then_waited_for_and_fails_nobody(code: int) ->
 
 @pytest.mark.parametrize("code", [2, 131016, 133004])
 def test_one_whom_only_trouble_meets_while_others_are_answered_fails_alone(code: int) -> None:
-    last = decide(refused(code), attempts=5, max_attempts=5, jitter=0.5, away_seconds=0.0)
+    last = decide(refused(code), attempts=5, max_attempts=5, jitter=0.5, others=Others.ANSWERED)
     assert isinstance(last.verdict, MarkFailed)
     assert last.effect is None
+
+
+@pytest.mark.parametrize("code", [2, 131016, 133004])
+def test_the_last_whom_nobody_else_can_tell_of_are_waited_for_once_and_then_fail(code: int) -> None:
+    first = decide(refused(code), attempts=5, max_attempts=5, jitter=0.5, others=Others.NONE)
+    assert isinstance(first.verdict, TryAgain)
+    assert first.verdict.uses_attempt
+    assert isinstance(first.effect, StopBroadcast)
+    assert (first.effect.pause_reason, first.effect.resume_after_seconds) == (PauseReason.PROVIDER_OUTAGE, 60.0)
+    assert first.effect.message.startswith("Nobody else is left")
+    again = decide(refused(code), attempts=6, max_attempts=5, jitter=0.5, others=Others.NONE)
+    assert isinstance(again.verdict, MarkFailed)
+    assert again.effect is None
 
 
 def waits_of(code: int, max_attempts: int = 100) -> list[float]:

@@ -315,6 +315,24 @@ async def test_a_provider_that_is_away_pauses_the_broadcast_and_it_goes_on_by_it
     assert row["resume_at"] is not None
 
 
+async def test_a_run_that_begins_amid_an_outage_fails_nobody_however_often_they_were_tried(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    """As after the minute that an outage is waited for, when it lasts longer."""
+    broadcast = await a_broadcast(engine, recipients=200)
+    async with engine.begin() as connection:
+        tried = (
+            "UPDATE whatsapp_broadcast_recipients SET attempts = 4, next_attempt_at = now() WHERE broadcast_id = :id"
+        )
+        await connection.execute(text(tried), {"id": broadcast.id})
+    simulator.order("code", code=131016, times=None)
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
+    assert (row["pause_reason"], row["failed_count"], row["unknown_count"]) == ("provider_outage", 0, 0)
+    assert row["resume_at"] is not None
+
+
 async def test_a_row_that_cannot_be_read_stops_the_run_and_loses_nobody(
     engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
 ) -> None:

@@ -27,7 +27,7 @@ async def test_a_sender_that_fails_ends_the_run_and_leaves_nobody_without_an_out
         await BulkGate(broadcast.business_id).take(gate, broadcast.id, 60)
     worker = BroadcastWorker(
         Assignment(run, leases.this_process(), plan_text(broadcast.message), PHONE_NUMBER_ID, "token",
-                   allowed_rate(80, None), 0.0, seen_count=0),
+                   allowed_rate(80, None), 0.0, seen_count=0, left_count=5),
         Limits(20, 8, 5, 20, 60.0, 5.0),
         client=WhatsAppClient("http://127.0.0.1:9", "v25.0"),
         control=RunControl(run),
