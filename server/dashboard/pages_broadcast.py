@@ -72,6 +72,16 @@ async def follow_broadcast(
     return await _stream(request, broadcast_id, visitor, resources, "broadcast/_live.html")
 
 
+@router.get("/live")
+async def show_live(request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction) -> Response:
+    """The part of the page that moves, once: how a page goes on after the end, when its stream is over."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    response = render(request, "broadcast/_live.html", visitor, shown=shown)
+    if shown["status"] not in FINAL:
+        response.headers["HX-Refresh"] = "true"  # somebody may be sent to again: the page follows its stream anew
+    return response
+
+
 @router.get("/card-stream")
 async def follow_card(
     request: Request, broadcast_id: Id, visitor: SignedIn, resources: PageResources

@@ -65,39 +65,54 @@ Spoken = Annotated[Speech, Depends(_speech)]
 @router.get("/")
 async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, connection: PageTransaction) -> Response:
     """What runs now, what needs somebody, this month's numbers, the health of every number."""
+    known = await numbers.listed(connection, visitor.business_id)
+    return render(
+        request,
+        "overview.html",
+        visitor,
+        **await _moving(speech, visitor, connection, has_number=bool(known)),
+        numbers=known,
+        limit=await messaging_limits.known_limit(connection, visitor.business_id),
+        words=number_words,
+    )
+
+
+@router.get("/moving")
+async def show_moving(request: Request, visitor: SignedIn, speech: Spoken, connection: PageTransaction) -> Response:
+    """The part of the overview that moves, once more."""
+    known = await numbers.listed(connection, visitor.business_id)
+    moving = await _moving(speech, visitor, connection, has_number=bool(known))
+    return render(request, "_overview_moving.html", visitor, **moving)
+
+
+async def _moving(
+    speech: Speech, visitor: SignedIn, connection: PageTransaction, *, has_number: bool
+) -> dict[str, Any]:
     business_id = visitor.business_id
     now = datetime.now(UTC)
     began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     under_way = await overview.under_way(connection, business_id)
     has_sent = await overview.has_sent(connection, business_id)
-    known = await numbers.listed(connection, business_id)
     latest = await overview.latest(connection, business_id)
-    return render(
-        request,
-        "overview.html",
-        visitor,
-        under_way=under_way,
-        latest=latest,
-        waiting=await approvals.waiting_among(connection, [one["id"] for one in latest]),
-        has_sent=has_sent,
-        steps=[]
-        if has_sent or under_way
-        else _steps(speech, bool(known), await overview.has_people(connection, business_id)),
-        attention=[
+    has_begun = has_sent or bool(under_way)
+    return {
+        "under_way": under_way,
+        "latest": latest,
+        "waiting": await approvals.waiting_among(connection, [one["id"] for one in latest]),
+        "has_sent": has_sent,
+        "steps": [] if has_begun else _steps(speech, has_number, await overview.has_people(connection, business_id)),
+        "attention": [
             *await _approvals(speech, visitor, connection),
             *_paused(speech, under_way),
             *_unknowns(speech, await overview.with_unknowns(connection, business_id)),
             *_templates(speech, await overview.troubled_templates(connection, business_id)),
         ],
-        month=_stats(
+        "month": _stats(
             speech,
             await overview.month(connection, business_id, began, now),
             await overview.month(connection, business_id, _month_before(began), _month_before(now)),
         ),
-        numbers=known,
-        limit=await messaging_limits.known_limit(connection, business_id),
-        words=number_words,
-    )
+    }
 
 
 def _month_before(instant: datetime) -> datetime:
