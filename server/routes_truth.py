@@ -12,7 +12,7 @@ from server.domain.receipts import named
 from server.parameters import Cursor, Id, Limit
 from server.problems import responses
 from server.services import broadcast_json, receipts, settlements, stories, unknowns
-from server.web_resources import BusinessId, ProcessResources, Resources, Transaction, WebResources
+from server.web_resources import BusinessId, ProcessResources, Resources, Transaction
 
 router = APIRouter(
     prefix="/broadcasts/{broadcast_id}",
@@ -48,7 +48,7 @@ async def list_unknowns(
     """Who is unknown, for how long, by when it is decided, and what the evidence says now."""
     await broadcast_json.show(connection, business_id, broadcast_id)
     after_id = read_cursor(cursor) or 0
-    patience = _patience(resources)
+    patience = unknowns.Patience.of(resources.settings)
     found = await unknowns.page(connection, broadcast_id, patience, after_id=after_id, limit=limit + 1)
     return UnknownPage.model_validate(page(found, limit))
 
@@ -81,8 +81,3 @@ async def show_receipt_key(resources: ProcessResources) -> PublicKey:
     """The public key that receipts are checked with. It needs no API key: whoever is given a receipt may ask."""
     async with resources.engine.begin() as connection:
         return PublicKey.model_validate(named(await receipts.signing_key(connection, resources.vault)))
-
-
-def _patience(resources: WebResources) -> unknowns.Patience:
-    settings = resources.settings
-    return unknowns.Patience(settings.unknown_grace_seconds, settings.unknown_max_wait_seconds, settings.max_attempts)

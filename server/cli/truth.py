@@ -30,8 +30,7 @@ def list_unknowns(
     from server.services import broadcast_json, unknowns
 
     broadcast_id = broadcast_number(number)
-    chosen = settings()
-    patience = unknowns.Patience(chosen.unknown_grace_seconds, chosen.unknown_max_wait_seconds, chosen.max_attempts)
+    patience = unknowns.Patience.of(settings())
 
     async def find(connection: "AsyncConnection") -> list[dict[str, Any]]:
         await broadcast_json.show(connection, None, broadcast_id)

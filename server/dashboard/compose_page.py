@@ -71,7 +71,8 @@ async def show_step(
     """The page of a draft. step: None for the first that is not done."""
     wanted = wanted or Wanted()
     sheet = await load_sheet(connection, visitor, draft, wanted.channel)
-    done = view.done_steps(sheet)
+    is_anybody_refused = await compositions.is_anybody_refused(connection, draft)
+    done = view.done_steps(sheet, is_anybody_refused=is_anybody_refused)
     step = step or next((one for one in STEPS if one not in done), "review")
     columns = await compositions.columns(connection, draft)
     if step == "values":
@@ -80,6 +81,7 @@ async def show_step(
     context = _context(sheet, shown, wanted, step, refusal or Refusal())
     context |= {
         "done": done,
+        "is_anybody_refused": is_anybody_refused,
         "columns": columns,
         "counts": view.counts_of(draft),
         "left_out": view.left_out(draft),

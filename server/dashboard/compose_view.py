@@ -181,15 +181,15 @@ async def who(connection: AsyncConnection, draft: Row[Any]) -> str:
         return describe(audience)
 
 
-def done_steps(sheet: Sheet) -> set[str]:
-    """The steps that need nothing more."""
+def done_steps(sheet: Sheet, *, is_anybody_refused: bool) -> set[str]:
+    """The steps that need nothing more. is_anybody_refused: somebody of the list lacks a value."""
     draft = sheet.draft
     if draft is None:
         return set()
     done = {"when"}
     if sheet.template is not None or (sheet.is_text and sheet.message["text"].get("body")):
         done.add("message")
-        if all(blank.value for blank in sheet.blanks if blank.is_needed):
+        if all(blank.value for blank in sheet.blanks if blank.is_needed) and not is_anybody_refused:
             done.add("values")
     if draft.audience is not None or draft.total_recipients > draft.processed_count:
         done.add("people")

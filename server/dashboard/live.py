@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 from fastapi.responses import StreamingResponse
@@ -13,7 +13,7 @@ from server.services.progress import LOOK_EVERY_SECONDS, ProgressHub
 # Names a proxy or a browser would give up on; a comment keeps the line alive.
 KEEP_ALIVE_SECONDS: Final = 15.0
 
-Draw = Callable[[dict[str, Any]], str]
+Draw = Callable[[dict[str, Any]], Awaitable[str]]
 
 
 def stream(hub: ProgressHub, broadcast_id: int, draw: Draw) -> StreamingResponse:
@@ -38,7 +38,7 @@ async def _pieces(hub: ProgressHub, broadcast_id: int, draw: Draw) -> AsyncItera
                 return  # the page asks again, and is told then what is wrong
             watcher.changed.clear()
             shown, drawn_at = watcher.latest.shown, time.monotonic()
-            yield event(draw(shown))
+            yield event(await draw(shown))
             if shown["status"] in FINAL:
                 yield event("", name="over")
                 return

@@ -39,7 +39,7 @@ _B, _R = BroadcastStatus, RecipientStatus
 OF_BROADCASTS: Final[Mapping[BroadcastStatus, Look]] = {
     _B.DRAFT: Look(N_("Draft"), "neutral", "pencil"),
     _B.SCHEDULED: Look(N_("Scheduled"), "neutral", "calendar-clock"),
-    _B.QUEUED: Look(N_("Waiting to start"), "neutral", "hourglass"),
+    _B.QUEUED: Look(N_("Waiting for its turn"), "neutral", "hourglass"),
     _B.RUNNING: Look(N_("Sending"), "live", "send"),
     _B.PAUSED: Look(N_("Paused"), "paused", "pause"),
     _B.SETTLING: Look(N_("Settling"), "unknown", "hourglass"),

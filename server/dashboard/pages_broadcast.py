@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -23,7 +24,8 @@ from server.domain.meanings import MEANINGS
 from server.domain.roles import Permission
 from server.domain.states import FINAL, BroadcastStatus, Move, RecipientStatus, allows
 from server.parameters import Id
-from server.services import approvals, broadcast_json, compositions, numbers, recipients, samples
+from server.services import approvals, broadcast_json, compositions, numbers, recipients, samples, unknowns
+from server.web_resources import WebResources
 
 router = APIRouter(prefix="/broadcasts/{broadcast_id}")
 _SENDS: Final = [allowed_to(Permission.SEND)]
@@ -42,14 +44,34 @@ _NOTHING_LEFT: Final = (N_("There is nothing to cancel"), N_("Nothing more of it
 
 @router.get("")
 async def show_broadcast(
-    request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction
+    request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
 ) -> Response:
     """The line, the bar, the plot, the funnel; reasons and history come after the page."""
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     is_draft = shown["status"] == BroadcastStatus.DRAFT
     request_made = await approvals.request_of(connection, broadcast_id) if is_draft else None
     approved = {} if request_made is None else await _to_approve(connection, visitor.business_id, broadcast_id)
-    return render(request, "broadcast/page.html", visitor, shown=shown, approval=request_made, **approved)
+    decided_by = await _decided_by(connection, shown, resources)
+    return render(
+        request,
+        "broadcast/page.html",
+        visitor,
+        shown=shown,
+        decided_by=decided_by,
+        approval=request_made,
+        **approved,
+    )
+
+
+async def _decided_by(
+    connection: AsyncConnection, shown: Mapping[str, Any], resources: WebResources
+) -> datetime | None:
+    """When the unknown ones of a broadcast that waits for nothing else are decided at the latest."""
+    if shown["status"] != BroadcastStatus.SETTLING:
+        return None
+    patience = unknowns.Patience.of(resources.settings)
+    waiting = (await unknowns.waiting(connection, [shown["id"]], patience)).get(shown["id"])
+    return waiting.decided_by if waiting is not None and waiting.decided_by > datetime.now(UTC) else None
 
 
 async def _to_approve(connection: AsyncConnection, business_id: int, broadcast_id: int) -> dict[str, Any]:
@@ -72,6 +94,19 @@ async def follow_broadcast(
     return await _stream(request, broadcast_id, visitor, resources, "broadcast/_live.html")
 
 
+@router.get("/live")
+async def show_live(
+    request: Request, broadcast_id: Id, visitor: SignedIn, connection: PageTransaction, resources: PageResources
+) -> Response:
+    """The part of the page that moves, once: how a page goes on after the end, when its stream is over."""
+    shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
+    decided_by = await _decided_by(connection, shown, resources)
+    response = render(request, "broadcast/_live.html", visitor, shown=shown, decided_by=decided_by)
+    if shown["status"] not in FINAL:
+        response.headers["HX-Refresh"] = "true"  # somebody may be sent to again: the page follows its stream anew
+    return response
+
+
 @router.get("/card-stream")
 async def follow_card(
     request: Request, broadcast_id: Id, visitor: SignedIn, resources: PageResources
@@ -86,8 +121,16 @@ async def _stream(
     async with resources.engine.connect() as connection:
         await broadcast_json.show(connection, visitor.business_id, broadcast_id)
 
-    def draw(shown: dict[str, Any]) -> str:
-        return text_of(request, template, {"shown": shown}, visitor)
+    decided_by: datetime | None = None
+
+    async def draw(shown: dict[str, Any]) -> str:
+        nonlocal decided_by
+        if shown["status"] != BroadcastStatus.SETTLING:
+            decided_by = None
+        elif decided_by is None:  # read once for all the news of a settling: nobody becomes unknown in it
+            async with resources.engine.connect() as connection:
+                decided_by = await _decided_by(connection, shown, resources)
+        return text_of(request, template, {"shown": shown, "decided_by": decided_by}, visitor)
 
     return stream(resources.progress, broadcast_id, draw)
 

@@ -45,6 +45,7 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
         found = await preflight.inspect(connection, broadcast_id, outside)
         room, plan = await messaging_limits.plan(connection, visitor.business_id, found.recipients)
         people_at = await local_times.people_at(connection, broadcast_id)
+        refused = await compositions.refused(connection, draft)
         asks_for = await approvals.needed_over(connection, broadcast_id)
     is_beyond = room is not None and found.recipients > room.left
     now = datetime.now(UTC)
@@ -56,6 +57,8 @@ async def show_review(request: Request, broadcast_id: Id, visitor: SignedIn, res
     context: dict[str, Any] = {
         "draft": draft,
         "found": found,
+        "refused": refused,
+        "will_get_it": max(found.recipients - refused.people_count, 0),
         "mark": compositions.mark(draft),
         "is_late": compositions.is_late(draft),
         "room": room,

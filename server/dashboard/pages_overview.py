@@ -1,5 +1,6 @@
 """The first page: what runs, what waits, what needs a person, and the month in numbers."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -9,11 +10,13 @@ from fastapi.responses import Response
 from server.dashboard import formats, number_words
 from server.dashboard.languages import Speech
 from server.dashboard.rendering import render, speech_of
-from server.dashboard.visitor import PageTransaction, SignedIn
+from server.dashboard.visitor import PageResources, PageTransaction, SignedIn
 from server.domain.roles import Permission
 from server.domain.states import BroadcastStatus, PauseReason
-from server.services import approvals, messaging_limits, numbers, overview
+from server.services import approvals, messaging_limits, numbers, overview, unknowns
 from server.services.overview import Month
+from server.services.unknowns import Waiting
+from server.web_resources import WebResources
 
 router = APIRouter()
 
@@ -63,41 +66,66 @@ Spoken = Annotated[Speech, Depends(_speech)]
 
 
 @router.get("/")
-async def show_overview(request: Request, visitor: SignedIn, speech: Spoken, connection: PageTransaction) -> Response:
+async def show_overview(
+    request: Request, visitor: SignedIn, speech: Spoken, connection: PageTransaction, resources: PageResources
+) -> Response:
     """What runs now, what needs somebody, this month's numbers, the health of every number."""
+    known = await numbers.listed(connection, visitor.business_id)
+    return render(
+        request,
+        "overview.html",
+        visitor,
+        **await _moving(speech, visitor, connection, resources, has_number=bool(known)),
+        numbers=known,
+        limit=await messaging_limits.known_limit(connection, visitor.business_id),
+        words=number_words,
+    )
+
+
+@router.get("/moving")
+async def show_moving(
+    request: Request, visitor: SignedIn, speech: Spoken, connection: PageTransaction, resources: PageResources
+) -> Response:
+    """The part of the overview that moves, once more."""
+    known = await numbers.listed(connection, visitor.business_id)
+    moving = await _moving(speech, visitor, connection, resources, has_number=bool(known))
+    return render(request, "_overview_moving.html", visitor, **moving)
+
+
+async def _moving(
+    speech: Speech, visitor: SignedIn, connection: PageTransaction, resources: WebResources, *, has_number: bool
+) -> dict[str, Any]:
     business_id = visitor.business_id
     now = datetime.now(UTC)
     began = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     under_way = await overview.under_way(connection, business_id)
     has_sent = await overview.has_sent(connection, business_id)
-    known = await numbers.listed(connection, business_id)
     latest = await overview.latest(connection, business_id)
-    return render(
-        request,
-        "overview.html",
-        visitor,
-        under_way=under_way,
-        latest=latest,
-        waiting=await approvals.waiting_among(connection, [one["id"] for one in latest]),
-        has_sent=has_sent,
-        steps=[]
-        if has_sent or under_way
-        else _steps(speech, bool(known), await overview.has_people(connection, business_id)),
-        attention=[
+    found = await overview.with_unknowns(connection, business_id)
+    patience = unknowns.Patience.of(resources.settings)
+    waiting = await unknowns.waiting(connection, [one["id"] for one in found], patience) if found else {}
+    needed, deciding = _unknowns(speech, found, waiting)
+    has_begun = has_sent or bool(under_way)
+    return {
+        "under_way": under_way,
+        "decided_by": {id_: one.decided_by for id_, one in waiting.items() if one.decided_by > now},
+        "deciding": deciding,
+        "latest": latest,
+        "waiting": await approvals.waiting_among(connection, [one["id"] for one in latest]),
+        "has_sent": has_sent,
+        "steps": [] if has_begun else _steps(speech, has_number, await overview.has_people(connection, business_id)),
+        "attention": [
             *await _approvals(speech, visitor, connection),
             *_paused(speech, under_way),
-            *_unknowns(speech, await overview.with_unknowns(connection, business_id)),
+            *needed,
             *_templates(speech, await overview.troubled_templates(connection, business_id)),
         ],
-        month=_stats(
+        "month": _stats(
             speech,
             await overview.month(connection, business_id, began, now),
             await overview.month(connection, business_id, _month_before(began), _month_before(now)),
         ),
-        numbers=known,
-        limit=await messaging_limits.known_limit(connection, business_id),
-        words=number_words,
-    )
+    }
 
 
 def _month_before(instant: datetime) -> datetime:
@@ -147,18 +175,41 @@ def _paused(speech: Speech, under_way: list[dict[str, Any]]) -> list[Item]:
     ]
 
 
-def _unknowns(speech: Speech, found: list[dict[str, Any]]) -> list[Item]:
-    return [
-        Item(
-            href=f"/broadcasts/{shown['id']}/unknowns",
-            tone="unknown",
-            icon="circle-help",
-            title=speech.ngettext("%(n)s person is unknown", "%(n)s people are unknown", shown["unknown_count"]),
-            text=speech.gettext("%(name)s: nobody can tell yet whether they got it.", name=shown["name"]),
-            word=speech.gettext("Decide"),
-        )
-        for shown in found
-    ]
+def _unknowns(
+    speech: Speech, found: list[dict[str, Any]], waiting: Mapping[int, Waiting]
+) -> tuple[list[Item], list[Item]]:
+    """Where only a person can know better, and where nothing but time is needed."""
+    needed, calm = [], []
+    now = datetime.now(UTC)
+    for shown in found:
+        stands = waiting.get(shown["id"])
+        if stands is None:
+            continue  # the last of them was decided in between
+        when = formats.time_in(speech.locale, stands.decided_by)
+        if stands.needs_a_person:
+            said = speech.gettext(
+                "%(name)s: WhatsApp reports nothing that could tell whether they got it. They count as failed "
+                "%(when)s, unless you decide before.",
+                name=shown["name"],
+                when=when,
+            )
+            needed.append(_unknown(speech, shown, said, speech.gettext("Decide")))
+            continue
+        if stands.decided_by > now:
+            said = speech.gettext(
+                "%(name)s: Clarion decides by itself, %(when)s at the latest; you may decide before.",
+                name=shown["name"],
+                when=when,
+            )
+        else:
+            said = speech.gettext("%(name)s: Clarion decides by itself at any moment.", name=shown["name"])
+        calm.append(_unknown(speech, shown, said, speech.gettext("Look")))
+    return needed, calm
+
+
+def _unknown(speech: Speech, shown: dict[str, Any], said: str, word: str) -> Item:
+    title = speech.ngettext("%(n)s person is unknown", "%(n)s people are unknown", shown["unknown_count"])
+    return Item(f"/broadcasts/{shown['id']}/unknowns", "unknown", "circle-help", title, said, word)
 
 
 def _templates(speech: Speech, found: list[dict[str, Any]]) -> list[Item]:

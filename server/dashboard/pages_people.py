@@ -17,7 +17,6 @@ from server.domain.states import RecipientStatus
 from server.parameters import Id
 from server.services import broadcast_json, recipients, settlements, stories, unknowns
 from server.services.settlements import Settlement
-from server.web_resources import WebResources
 
 router = APIRouter(prefix="/broadcasts/{broadcast_id}")
 _A_PAGE: Final = 50
@@ -80,7 +79,11 @@ async def list_unknowns(
     """Those of whom nobody knows whether they got it: what the evidence says, and two buttons for each."""
     shown = await broadcast_json.show(connection, visitor.business_id, broadcast_id)
     found = await unknowns.page(
-        connection, broadcast_id, _patience(resources), after_id=read_cursor(cursor) or 0, limit=_A_PAGE + 1
+        connection,
+        broadcast_id,
+        unknowns.Patience.of(resources.settings),
+        after_id=read_cursor(cursor) or 0,
+        limit=_A_PAGE + 1,
     )
     return render(request, "broadcast/unknowns.html", visitor, shown=shown, settled=settled, **page(found, _A_PAGE))
 
@@ -116,8 +119,3 @@ async def settle(
     await settlements.settle(connection, broadcast_id, recipient_id, as_)
     address = f"/broadcasts/{broadcast_id}/unknowns?settled={as_}"
     return RedirectResponse(address, status_code=HTTPStatus.SEE_OTHER)
-
-
-def _patience(resources: WebResources) -> unknowns.Patience:
-    settings = resources.settings
-    return unknowns.Patience(settings.unknown_grace_seconds, settings.unknown_max_wait_seconds, settings.max_attempts)

@@ -121,11 +121,36 @@ def _judge(
 
 
 def _by_evidence(silence: Silence, max_wait_seconds: float) -> Judgement:
-    if silence.since_last_status_seconds is None or silence.since_last_status_seconds > LINE_IS_OPEN_SECONDS:
+    if not _is_line_open(silence.since_last_status_seconds):
         return Judgement(Remedy.FAIL, NO_LINE)
     if silence.neighbours.are_heard:
         return Judgement(Remedy.RESEND, NEVER_ACCEPTED)
     return Judgement(Remedy.FAIL, TOO_LONG) if silence.age_seconds >= max_wait_seconds else Judgement(Remedy.WAIT)
+
+
+def longest_wait_seconds(
+    policy: UnknownPolicy,
+    since_last_status_seconds: float | None,
+    *,
+    can_send: bool,
+    grace_seconds: float,
+    max_wait_seconds: float,
+) -> float:
+    """How long somebody stays unknown at most, whatever the messages around them tell."""
+    silence = Silence(grace_seconds, since_last_status_seconds, Neighbours(0, 0))
+    at_grace = _judge(
+        policy, silence, can_send=can_send, grace_seconds=grace_seconds, max_wait_seconds=max_wait_seconds
+    )
+    return max_wait_seconds if at_grace.remedy is Remedy.WAIT else grace_seconds
+
+
+def needs_a_person(policy: UnknownPolicy, since_last_status_seconds: float | None, *, can_send: bool) -> bool:
+    """Whether no evidence can come although it is to decide, so that only a person may know better than to give up."""
+    return policy is UnknownPolicy.EVIDENCE and can_send and not _is_line_open(since_last_status_seconds)
+
+
+def _is_line_open(since_last_status_seconds: float | None) -> bool:
+    return since_last_status_seconds is not None and since_last_status_seconds <= LINE_IS_OPEN_SECONDS
 
 
 class Outlook(NamedTuple):

@@ -8,7 +8,7 @@ draft any more, so that what was started is what was seen.
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Row as DraftRow
@@ -68,6 +68,21 @@ _OF_PHONE = text("""
     /* compositions.of_phone   By the unique index. */
     SELECT id, phone, variables FROM whatsapp_broadcast_recipients
      WHERE broadcast_id = :broadcast_id AND phone = :phone AND status = 'queued'
+""")
+
+_FROM_LACKING: Final = r"""
+      FROM whatsapp_broadcast_recipients r CROSS JOIN unnest(CAST(:columns AS text[])) AS needed (name)
+     WHERE r.broadcast_id = :broadcast_id AND r.status = 'queued'
+       AND coalesce(r.variables ->> needed.name, '') !~ '\S'
+       AND NOT EXISTS (SELECT FROM suppressions s WHERE s.business_id = r.business_id AND s.phone = r.phone)
+"""
+_REFUSED = text(f"""
+    /* compositions.refused   Cost: every waiting recipient of the broadcast once. */
+    SELECT count(DISTINCT r.id) AS people_count, array_agg(DISTINCT needed.name) AS columns {_FROM_LACKING}
+""")
+_ANY_REFUSED = text(f"""
+    /* compositions.any_refused   Cost: the waiting recipients up to the first who lacks something. */
+    SELECT EXISTS (SELECT {_FROM_LACKING})
 """)
 
 _LEAVE_OUT = text(r"""
@@ -261,6 +276,35 @@ async def lacks(connection: AsyncConnection, draft: DraftRow[Any], message: Mapp
         look = await snapshots.look(connection, draft.business_id, parse(draft.audience), needed)
         return look.lacks
     return await preflight.lacking(connection, draft.id, needed)
+
+
+class Refused(NamedTuple):
+    """People of a list who are sent to and whose message WhatsApp refuses. columns: what some of them lack."""
+
+    people_count: int
+    columns: Sequence[str]
+
+
+async def refused(connection: AsyncConnection, draft: DraftRow[Any]) -> Refused:
+    """Who of a list lacks a value that the message names. Of an audience nobody: they are left out when it starts."""
+    values = _values_of_refused(draft)
+    if values is None:
+        return Refused(0, ())
+    row = (await connection.execute(_REFUSED, values)).one()
+    return Refused(int(row.people_count), row.columns or ())
+
+
+async def is_anybody_refused(connection: AsyncConnection, draft: DraftRow[Any]) -> bool:
+    """Whether `refused` would find anybody."""
+    values = _values_of_refused(draft)
+    return values is not None and bool(await connection.scalar(_ANY_REFUSED, values))
+
+
+def _values_of_refused(draft: DraftRow[Any]) -> dict[str, Any] | None:
+    needed = columns_of(draft.message)
+    if draft.audience is not None or not needed:
+        return None
+    return {"broadcast_id": draft.id, "columns": list(needed)}
 
 
 def _key_of(token: str) -> str:

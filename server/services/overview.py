@@ -6,7 +6,7 @@ Everything comes from the rows of broadcasts, never from their recipients, so it
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from server.domain.states import BroadcastStatus
@@ -17,6 +17,7 @@ _S: Final = BroadcastStatus
 UNDER_WAY: Final = (_S.RUNNING, _S.SETTLING, _S.PAUSED, _S.QUEUED, _S.SCHEDULED)
 MOST: Final = 20
 LATEST: Final = 5
+LATEST_AMONG: Final = 50
 
 _MONTH = text("""
     /* overview.month   Cost: the broadcasts that were started in the span. */
@@ -78,13 +79,16 @@ async def under_way(connection: AsyncConnection, business_id: int) -> list[dict[
 
 
 async def latest(connection: AsyncConnection, business_id: int) -> list[dict[str, Any]]:
-    """The newest of those that are not under way: what has ended, and what is being written."""
+    """Of those that are not under way what happened last: what has ended, and what is being written.
+
+    Chosen among the newest few, so that its cost does not grow with how many there are.
+    """
     broadcast = WhatsAppBroadcast
-    others = broadcast_json.rows().where(broadcast.business_id == business_id, broadcast.status.not_in([*UNDER_WAY]))
-    return [
-        broadcast_json.as_json(row)
-        for row in await connection.execute(others.order_by(broadcast.id.desc()).limit(LATEST))
-    ]
+    others = select(broadcast.id).where(broadcast.business_id == business_id, broadcast.status.not_in([*UNDER_WAY]))
+    newest = others.order_by(broadcast.id.desc()).limit(LATEST_AMONG)
+    happened_at = func.coalesce(broadcast.completed_at, broadcast.created_at)
+    statement = broadcast_json.rows().where(broadcast.id.in_(newest)).order_by(happened_at.desc(), broadcast.id.desc())
+    return [broadcast_json.as_json(row) for row in await connection.execute(statement.limit(LATEST))]
 
 
 async def has_people(connection: AsyncConnection, business_id: int) -> bool:

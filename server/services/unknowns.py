@@ -5,13 +5,23 @@ Nobody is sent again while the inbox is behind: it may hold the very status that
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.domain.evidence import Neighbours, Remedy, Silence, UnknownPolicy, judge, outlook
+from server.config import Settings
+from server.domain.evidence import (
+    Neighbours,
+    Remedy,
+    Silence,
+    UnknownPolicy,
+    judge,
+    longest_wait_seconds,
+    needs_a_person,
+    outlook,
+)
 from server.domain.sentences import said
 from server.domain.states import Actor, BroadcastStatus
 from server.services import broadcasts, outbox
@@ -66,6 +76,19 @@ _SILENT = text("""
       FROM due d LEFT JOIN known k ON k.minute = d.minute
 """)
 
+_WAITING = text("""
+    /* unknowns.waiting   Of each broadcast the one who became unknown last, by the partial index. */
+    SELECT b.id, b.status, u.unknown_policy,
+           extract(epoch FROM clock_timestamp() - c.last_status_at)::float8 AS since_last_status, latest.unknown_at
+      FROM whatsapp_broadcasts b JOIN businesses u ON u.id = b.business_id
+      LEFT JOIN channels c ON c.id = b.channel_id
+     CROSS JOIN LATERAL (
+            SELECT r.unknown_at FROM whatsapp_broadcast_recipients r
+             WHERE r.broadcast_id = b.id AND r.status = 'unknown' AND r.unknown_at IS NOT NULL
+             ORDER BY r.unknown_at DESC LIMIT 1) AS latest
+     WHERE b.id = ANY(:broadcast_ids)
+""")
+
 _PEOPLE = text("""
     /* unknowns.people */
     SELECT id, phone, attempts, unknown_at, claimed_at, error_message FROM whatsapp_broadcast_recipients
@@ -116,6 +139,11 @@ class Patience(NamedTuple):
     grace_seconds: float
     max_wait_seconds: float
     max_attempts: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As it is set."""
+        return cls(settings.unknown_grace_seconds, settings.unknown_max_wait_seconds, settings.max_attempts)
 
 
 class Silent(NamedTuple):
@@ -192,6 +220,33 @@ async def resend(
     values = {"broadcast_id": broadcast_id, "ids": list(ids), "reason": reason}
     if await connection.scalar(_RESEND, values):
         await broadcasts.try_again(connection, broadcast_id, by=by, why=why)
+
+
+class Waiting(NamedTuple):
+    """How it stands with the unknown ones of a broadcast together.
+
+    decided_by: when the last of them is decided at the latest. needs_a_person: no evidence can come.
+    """
+
+    decided_by: datetime
+    needs_a_person: bool
+
+
+async def waiting(connection: AsyncConnection, broadcast_ids: Sequence[int], patience: Patience) -> dict[int, Waiting]:
+    """How it stands with those of each broadcast who are unknown; nothing of one in which nobody is."""
+    found: dict[int, Waiting] = {}
+    for row in await connection.execute(_WAITING, {"broadcast_ids": list(broadcast_ids)}):
+        policy, can_send = UnknownPolicy(row.unknown_policy), row.status in CAN_SEND
+        seconds = longest_wait_seconds(
+            policy,
+            row.since_last_status,
+            can_send=can_send,
+            grace_seconds=patience.grace_seconds,
+            max_wait_seconds=patience.max_wait_seconds,
+        )
+        needed = needs_a_person(policy, row.since_last_status, can_send=can_send)
+        found[row.id] = Waiting(row.unknown_at + timedelta(seconds=seconds), needed)
+    return found
 
 
 async def page(

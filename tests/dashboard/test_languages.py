@@ -5,8 +5,9 @@ from itertools import chain
 
 import pytest
 from babel.messages.catalog import Message
+from babel.messages.extract import extract_from_file
 
-from frontend.messages import LANGUAGES, catalogue_of, texts, untranslated
+from frontend.messages import KEYWORDS, LANGUAGES, OPTIONS, PAGES, catalogue_of, texts, untranslated
 from server.dashboard.languages import LANGUAGES as SHOWN
 from server.dashboard.languages import choose, speech
 from server.domain.meanings import explain
@@ -31,6 +32,17 @@ def test_every_catalogue_knows_every_text() -> None:
     for language in LANGUAGES:
         known = {(message.context, message.id) for message in catalogue_of(language) if message.id}
         assert known == found, language
+
+
+def test_no_two_texts_of_many_share_their_text_of_one() -> None:
+    """A catalogue knows a text by its one: the other's many would be told in its place."""
+    ways: dict[tuple[str | None, str], set[str]] = {}
+    for path in sorted((*PAGES.rglob("*.html"), *PAGES.rglob("*.py"))):
+        method = "jinja2" if path.suffix == ".html" else "python"
+        for _, message, _, context in extract_from_file(method, path, keywords=KEYWORDS, options=OPTIONS):
+            if isinstance(message, tuple | list):
+                ways.setdefault((context, message[0]), set()).add(message[1])
+    assert {one: many for one, many in ways.items() if len(many) > 1} == {}
 
 
 def test_hebrew_is_whole() -> None:

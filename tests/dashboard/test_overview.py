@@ -64,6 +64,22 @@ async def test_what_has_ended_is_found_at_once_the_newest_first_and_five_of_them
     assert "Three steps" not in page
 
 
+async def test_what_has_just_ended_stands_before_what_was_begun_after_it(
+    api: Api, visitor: Browser, engine: AsyncEngine
+) -> None:
+    """A large one takes hours, in which drafts and small ones come and go."""
+    large = int(api.post("/broadcasts", an_order(name="Sale 0")).json["id"])
+    for place in range(1, 4):
+        await a_finished_broadcast(api, engine, f"Sale {place}")
+    for place in range(4, 7):
+        api.post("/broadcasts", an_order(name=f"Sale {place}", start=False))
+    async with engine.begin() as connection:
+        await connection.execute(_END, {"id": large, "days": 0})
+    page = visitor.get("/").text
+    latest = page[page.index('id="latest"') :]
+    assert re.findall(r">(Sale \d)</a>", latest) == ["Sale 0", "Sale 6", "Sale 5", "Sale 4", "Sale 3"]
+
+
 async def test_a_month_after_none_is_told_without_a_comparison(api: Api, visitor: Browser, engine: AsyncEngine) -> None:
     await a_finished_broadcast(api, engine, "Sale", count=4)
     said = words_of(visitor.get("/").text)

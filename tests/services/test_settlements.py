@@ -1,5 +1,7 @@
 """Unknowns as a person sees them, and as a person settles them."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -158,6 +160,37 @@ async def test_an_unknown_is_shown_with_its_age_its_deadline_and_the_evidence(
         assert "never accepted it" in shown["evidence"]
         assert 1_200 <= shown["age_seconds"] < PATIENCE.max_wait_seconds
         assert await unknowns.page(connection, broadcast.id, PATIENCE, after_id=FIRST, limit=10) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "is_heard", "status", "wait_seconds", "needs_a_person"),
+    [
+        ("evidence", True, "settling", PATIENCE.max_wait_seconds, False),
+        ("evidence", False, "settling", PATIENCE.grace_seconds, True),
+        ("evidence", True, "cancelled", PATIENCE.grace_seconds, False),
+        ("assume_failed", False, "settling", PATIENCE.grace_seconds, False),
+        ("resend", False, "settling", PATIENCE.grace_seconds, False),
+    ],
+)
+async def test_a_broadcast_says_when_the_last_unknown_one_is_decided_and_whether_only_a_person_can_know(
+    engine: AsyncEngine,
+    database_url: str,
+    policy: str,
+    is_heard: bool,
+    status: str,
+    wait_seconds: float,
+    needs_a_person: bool,
+) -> None:
+    broadcast = await a_settling_broadcast(engine, database_url)
+    others = await a_broadcast(engine, 1, tenant=await a_business(engine, "Other"))
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE businesses SET unknown_policy = :policy"), {"policy": policy})
+        await connection.execute(text("UPDATE whatsapp_broadcasts SET status = :status"), {"status": status})
+        if is_heard:
+            await connection.execute(text("UPDATE channels SET last_status_at = clock_timestamp()"))
+        latest = await connection.scalar(text("SELECT max(unknown_at) FROM whatsapp_broadcast_recipients"))
+        found = await unknowns.waiting(connection, [broadcast.id, others.id], PATIENCE)
+    assert found == {broadcast.id: (latest + timedelta(seconds=wait_seconds), needs_a_person)}
 
 
 async def test_a_webhook_that_waits_under_another_businesss_number_may_tell_as_well(

@@ -46,10 +46,28 @@
     }
   }
 
+  // Where the state of a broadcast is another one, what tells of it below is asked for at once.
+  let state;
+  function tellNews() {
+    const now = document.querySelector("[data-state]")?.dataset.state;
+    if (state !== undefined && now !== undefined && now !== state) document.dispatchEvent(new Event("clarion:news"));
+    state = now ?? state;
+  }
+
   function refresh(root) {
     showTimes(root);
     openDialogs(root);
+    tellNews();
   }
+
+  // What asks by itself again and again asks only while somebody looks, and at once when they come back.
+  document.addEventListener("htmx:before:request", (event) => {
+    if (document.hidden && event.detail.ctx.sourceEvent?.type === "every") event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    for (const element of document.querySelectorAll('[hx-trigger*="every"]')) element.dispatchEvent(new Event("every"));
+  });
 
   // The menu floats over the page: it goes when somebody turns to something else, or presses Escape.
   function closeMenu() {

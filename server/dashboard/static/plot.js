@@ -105,12 +105,14 @@
       element.append(legend.list);
     };
     const anew = () => { drawn = ""; show(); };
-    // The page says a new state every second: the last point is the one that the headline tells.
+    // The page says a new state again and again: the last point is the one that the headline tells.
+    const counted = () => document.querySelector("[data-counts]")?.dataset.counts.split(" ").map(Number);
+    const last = () => columns.slice(1).map((counts) => counts.at(-1));
     const follow = () => {
-      const said = document.querySelector("[data-counts]")?.dataset.counts.split(" ").map(Number);
-      if (!said || !columns?.[0].length) return;
+      const said = counted();
+      if (!said || !columns?.[0].length || said.join() === last().join()) return;
       const sum = (counts) => counts.reduce((one, other) => one + other, 0);
-      if (sum(said) <= sum(columns.slice(1).map((counts) => counts.at(-1)))) return; // the columns were asked for later
+      if (sum(said) < sum(last())) return; // the columns were asked for later
       columns[0].push(Math.max(columns[0].at(-1) + 0.001, Date.now() / 1000 + ahead));
       said.forEach((count, place) => columns[place + 1].push(count));
       show();
@@ -118,6 +120,7 @@
     new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: HEIGHT })).observe(element);
     document.addEventListener("clarion:theme", anew);
     document.addEventListener("htmx:sse:after:message", follow);
+    document.addEventListener("htmx:after:swap", follow);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", anew);
     for (;;) {
       if (!document.hidden) {
@@ -126,6 +129,8 @@
           columns = found.columns;
           ahead = found.now - Date.now() / 1000;
           show();
+          // The headline must not say less than the line below it.
+          if (columns[0].length && counted()?.join() !== last().join()) document.dispatchEvent(new Event("clarion:behind"));
           if (found.is_over && found.now - (columns[0].at(-1) ?? 0) > 600) return;
         } catch { /* it is asked again */ }
       }
