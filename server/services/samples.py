@@ -4,7 +4,7 @@ The steward takes a sample where something changed. The longer a broadcast goes,
 of two minutes and one of two days have about as many points.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import func, select, text
@@ -16,6 +16,8 @@ from server.models import BroadcastSample, WhatsAppBroadcast
 # Reports of a message come for days; after that a plot changes no more.
 _DAYS: Final = 7
 _POINTS: Final = 400
+# For so long after what is known last a curve may go on: as long as a page asks for it anew.
+_GOES_ON: Final = timedelta(minutes=10)
 
 _TAKE = text("""
     /* samples.take   Cost: the broadcasts that were started in the last days, one index look-up each. */
@@ -54,7 +56,8 @@ async def of_broadcast(connection: AsyncConnection, broadcast_id: int) -> list[S
     It begins with nothing at the start and ends with what the row says now, however long ago the last sample was taken.
     """
     of_row = _counters_of(WhatsAppBroadcast)
-    columns = (WhatsAppBroadcast.started_at, WhatsAppBroadcast.status, func.clock_timestamp().label("now"), *of_row)
+    at = (WhatsAppBroadcast.started_at, WhatsAppBroadcast.completed_at)
+    columns = (*at, WhatsAppBroadcast.status, func.clock_timestamp().label("now"), *of_row)
     taken = select(BroadcastSample.at, *_counters_of(BroadcastSample)).where(
         BroadcastSample.broadcast_id == broadcast_id
     )
@@ -64,9 +67,12 @@ async def of_broadcast(connection: AsyncConnection, broadcast_id: int) -> list[S
         return []
     grown = [Sample(row.started_at, 0, 0, 0, 0), *samples]
     latest = Sample(row.now, row.sent_count, row.delivered_count, row.read_count, row.failed_count)
-    # What has ended stands still: its line goes on only where a report came after the last sample.
-    if row.status not in FINAL or latest[1:] != grown[-1][1:]:
-        grown.append(latest)
+    if row.status not in FINAL:
+        return [*grown, latest]
+    # What has ended stands still: its line goes on only where a report came after the last sample, and not for ever.
+    if latest[1:] != grown[-1][1:]:
+        known_at = max(row.completed_at or row.started_at, grown[-1].at)
+        grown.append(latest._replace(at=min(row.now, known_at + _GOES_ON)))
     return grown
 
 

@@ -47,7 +47,7 @@ async def test_a_page_moves_by_itself_and_its_buttons_pause_resume_and_cancel(
 async def test_the_curve_ends_with_what_the_headline_says_and_draws_no_failures_while_there_are_none(
     browser: Browser, site: Site, clarion: Engine
 ) -> None:
-    broadcast = site.api.post("/broadcasts", an_order(recipients=people(300), rate_limit=50)).json
+    broadcast = site.api.post("/broadcasts", an_order(recipients=people(3_000), rate_limit=50)).json
     clarion.start("worker")
     async with DESK.open(browser) as visit:
         page = visit.page

@@ -62,5 +62,5 @@ async def test_a_file_that_nobody_takes_in_is_said_and_can_be_sent_again(browser
             assert "Bad Gateway" not in await page.content()
             await page.unroute("**/contacts/import?*")
         await take_in.click()
-        await expect(page.get_by_text("1 row taken in")).to_be_visible()
+        await expect(page.get_by_text("1 row taken in")).to_be_visible(timeout=20_000)
         visit.errors.clear()

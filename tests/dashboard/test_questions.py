@@ -1,10 +1,12 @@
 """What is asked before something that cannot be undone: over its page, as a page of its own, and where it cannot be."""
 
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.models import WhatsAppBroadcast
+from server.models import WhatsAppBroadcast, WhatsAppBroadcastRecipient
 from tests.api.conftest import Api, an_order
 from tests.api.test_truth import an_unknown
 from tests.dashboard.test_contacts import DANA, make
@@ -103,8 +105,12 @@ async def test_somebody_unknown_is_settled_with_a_word_on_what_came_of_it(
     visitor: Browser, api: Api, engine: AsyncEngine
 ) -> None:
     path = await an_unknown(engine, api)
+    two_hours_ago = func.now() - timedelta(hours=2)
+    async with engine.begin() as connection:
+        since = update(WhatsAppBroadcastRecipient).where(WhatsAppBroadcastRecipient.unknown_at.is_not(None))
+        await connection.execute(since.values(unknown_at=two_hours_ago))
     listed = visitor.get(f"{path}/unknowns").text
-    assert all(words in listed for words in ("unknown for 1 second", "decided by itself", "No status has ever come"))
+    assert all(words in listed for words in ("unknown for 2 hours", "decided by itself", "No status has ever come"))
     question = f"{path}/recipients/1/ask/resend"
     assert "they get it twice" in visitor.get(question).text
     after = visitor.post(f"{path}/recipients/1/settle", {"as": "sent"})

@@ -34,7 +34,8 @@ class PlugPulled:
         data_dir, port = folder / "data", a_free_port()
         self.engine = Engine("", "", simulator, data_dir, **(EVIDENCE if with_webhooks else {}))
         if with_webhooks:
-            simulator.call_back(f"http://127.0.0.1:{port}/webhooks/whatsapp", "secret", doubled=0.05, shuffled=0.1)
+            manners = {"doubled": 0.05, "shuffled": 0.1, "retry_longest_seconds": 2}
+            simulator.call_back(f"http://127.0.0.1:{port}/webhooks/whatsapp", "secret", **manners)
         self.plug = Plug(data_dir, self.engine.environment, folder / "up.log", port)
         self.plug.start()
         self.engine.database_url = self.plug.database_url

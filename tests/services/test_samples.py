@@ -1,5 +1,7 @@
 """The curve of a broadcast: from nothing at its start to what its row says now, whatever was sampled in between."""
 
+from datetime import UTC, datetime, timedelta
+
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -9,7 +11,7 @@ from server.services.samples import Sample
 from tests.support.builders import Made, a_broadcast, a_run
 
 
-async def count(engine: AsyncEngine, broadcast: Made, **counters: int | str) -> None:
+async def count(engine: AsyncEngine, broadcast: Made, **counters: int | str | datetime) -> None:
     """What a run or a report has written into the row."""
     statement = update(WhatsAppBroadcast).where(WhatsAppBroadcast.id == broadcast.id)
     async with engine.begin() as connection:
@@ -57,3 +59,13 @@ async def test_what_has_ended_stands_still_until_somebody_reports_more(engine: A
     assert await curve(engine, broadcast) == ended
     await count(engine, broadcast, delivered_count=2)
     assert [point[1:] for point in await curve(engine, broadcast)] == [*(point[1:] for point in ended), (2, 2, 0, 0)]
+
+
+async def test_a_report_long_after_the_end_does_not_stretch_the_curve_to_this_day(engine: AsyncEngine) -> None:
+    broadcast = await a_broadcast(engine, recipients=2)
+    await a_run(engine, broadcast)
+    long_ago = datetime.now(UTC) - timedelta(days=30)
+    await count(engine, broadcast, status="completed", started_at=long_ago, completed_at=long_ago, sent_count=2)
+    grown = await curve(engine, broadcast)
+    assert [point[1:] for point in grown] == [(0, 0, 0, 0), (2, 0, 0, 0)]
+    assert grown[-1].at <= long_ago + timedelta(minutes=10)
