@@ -41,39 +41,28 @@ _log = get_logger(__name__)
 
 
 async def start(
-    resources: WebResources,
-    business_id: int,
-    broadcast_id: int,
-    *,
-    seen: str | None = None,
-    mark: str | None = None,
-    who: str | None = None,
+    resources: WebResources, business_id: int, broadcast_id: int, *, seen: str | None = None, mark: str | None = None
 ) -> Broadcast:
     """Start a draft, or put it on its schedule, unless its pre-flight finds an error.
 
     Where the business wants a second person for it, it stays a draft that waits for one (`services/approvals`).
     seen: of whoever approves it, the fingerprint of what they looked at.
     mark: its `compositions.mark`, where only what somebody looked at may be started.
-    who: whose act the history says it is.
     """
     outside = await ask_outside(resources, business_id, broadcast_id)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
         if mark is not None:
             await compositions.refuse_unseen(connection, business_id, broadcast_id, mark)
-        await start_within(resources, connection, broadcast_id, outside, seen=seen, who=who)
+        await start_within(resources, connection, broadcast_id, outside, seen=seen)
         broadcast = await show(connection, business_id, broadcast_id)
     await enqueue(resources, broadcast)
     return broadcast
 
 
-async def pause(
-    resources: WebResources, business_id: int, broadcast_id: int, *, who: str | None = None
-) -> StoppedBroadcast:
-    """Pause: no request leaves later than 250 ms after this. Says how many were in flight.
-
-    who: whose act it is, as the page shows it beside the pause.
-    """
+async def pause(resources: WebResources, business_id: int, broadcast_id: int) -> StoppedBroadcast:
+    """Pause: no request leaves later than 250 ms after this. Says how many were in flight."""
+    who = _person(resources)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
         why = Why(PauseReason.USER, None if who is None else said("Paused by %(who)s.", who=who))
@@ -82,8 +71,9 @@ async def pause(
         return await _stopped(connection, business_id, broadcast_id, in_flight_count)
 
 
-async def resume(resources: WebResources, business_id: int, broadcast_id: int, *, who: str | None = None) -> Broadcast:
-    """Go on after a pause, from behind the cursor. who: whose act the history says it is."""
+async def resume(resources: WebResources, business_id: int, broadcast_id: int) -> Broadcast:
+    """Go on after a pause, from behind the cursor."""
+    who = _person(resources)
     told = None if who is None else said("Resumed by %(who)s.", who=who)
     async with resources.engine.begin() as connection:
         await show(connection, business_id, broadcast_id)
@@ -93,13 +83,9 @@ async def resume(resources: WebResources, business_id: int, broadcast_id: int, *
     return broadcast
 
 
-async def cancel(
-    resources: WebResources, business_id: int, broadcast_id: int, *, who: str | None = None
-) -> StoppedBroadcast:
-    """Stop for good: no request leaves later than 250 ms after this. Says how many were in flight.
-
-    who: whose act the history says it is.
-    """
+async def cancel(resources: WebResources, business_id: int, broadcast_id: int) -> StoppedBroadcast:
+    """Stop for good: no request leaves later than 250 ms after this. Says how many were in flight."""
+    who = _person(resources)
     told = broadcasts.CANCEL_REQUESTED if who is None else said("Cancelled by %(who)s.", who=who)
     async with resources.engine.begin() as connection:
         before = await show(connection, business_id, broadcast_id)
@@ -172,7 +158,6 @@ async def start_within(
     outside: Outside,
     *,
     seen: str | None = None,
-    who: str | None = None,
 ) -> None:
     """Start a draft in the caller's transaction, which made it or looked it up; `enqueue` comes after the commit.
 
@@ -187,7 +172,12 @@ async def start_within(
         return
     starts_per_minute = resources.settings.bulk_starts_per_minute
     await drafts.start(
-        connection, broadcast_id, by=Actor.USER, starts_per_minute=starts_per_minute, outside=outside, who=who
+        connection,
+        broadcast_id,
+        by=Actor.USER,
+        starts_per_minute=starts_per_minute,
+        outside=outside,
+        who=_person(resources),
     )
     await _write_down(resources, connection, broadcast_id, AuditAct.BROADCAST_STARTED)
 
@@ -226,6 +216,11 @@ async def enqueue(resources: WebResources, broadcast: Broadcast) -> None:
 async def show(connection: AsyncConnection, business_id: int, broadcast_id: int) -> Broadcast:
     """The broadcast, if it is the business's own. Raises `NotFound`."""
     return Broadcast.model_validate(await broadcast_json.show(connection, business_id, broadcast_id))
+
+
+def _person(resources: WebResources) -> str | None:
+    """Whose act the history says it is: of somebody who has signed in. A key is no person."""
+    return resources.who.name if resources.who.user_id is not None else None
 
 
 async def _stopped(

@@ -86,9 +86,8 @@ async def _prepare(database_url: str, known: Access | None, secret: str) -> tupl
             business_id = await accounts.find_business(connection, BUSINESS)
             senders = await channels.senders(connection, vault(settings()), business_id)
             await templates.sync_all(connection, settings(), business_id, senders)
-        await numbers.look(
-            engine, settings(), vault(settings()), business_id, channel_id
-        )  # how it is called, its quality
+        # How the number is called, and its quality.
+        await numbers.look(engine, settings(), vault(settings()), business_id, channel_id)
         await import_contacts(engine, business_id, _contacts())
         outside = await Lookout(engine, settings(), vault(settings())).of_message(business_id, channel_id, MESSAGE)
         async with engine.begin() as connection:

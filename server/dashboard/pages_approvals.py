@@ -18,7 +18,7 @@ _APPROVES = [allowed_to(Permission.APPROVE)]
 @router.post("/start", dependencies=[allowed_to(Permission.SEND)])
 async def start(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
     """Start a draft; where a second person is needed, ask for one."""
-    await steering.start(resources, visitor.business_id, broadcast_id, who=visitor.name)
+    await steering.start(resources, visitor.business_id, broadcast_id)
     return _to(broadcast_id)
 
 
@@ -30,7 +30,7 @@ async def approve(
     seen: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
     """Let it go. seen: what was looked at; if it has changed since, it is looked at again."""
-    await steering.start(resources, visitor.business_id, broadcast_id, seen=seen, who=visitor.name)
+    await steering.start(resources, visitor.business_id, broadcast_id, seen=seen)
     return _to(broadcast_id)
 
 

@@ -229,21 +229,21 @@ def _why_not(question: str, shown: Mapping[str, Any]) -> tuple[str, str] | None:
 @router.post("/pause", dependencies=_SENDS)
 async def pause(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
     """Pause it; it can go on at any time."""
-    await steering.pause(resources, visitor.business_id, broadcast_id, who=visitor.name)
+    await steering.pause(resources, visitor.business_id, broadcast_id)
     return _to(broadcast_id)
 
 
 @router.post("/resume", dependencies=_SENDS)
 async def resume(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
     """Go on after a pause."""
-    await steering.resume(resources, visitor.business_id, broadcast_id, who=visitor.name)
+    await steering.resume(resources, visitor.business_id, broadcast_id)
     return _to(broadcast_id)
 
 
 @router.post("/cancel", dependencies=_SENDS)
 async def cancel(broadcast_id: Id, visitor: SignedIn, resources: PageResources) -> Response:
     """Stop it for good."""
-    await steering.cancel(resources, visitor.business_id, broadcast_id, who=visitor.name)
+    await steering.cancel(resources, visitor.business_id, broadcast_id)
     return _to(broadcast_id)
 
 

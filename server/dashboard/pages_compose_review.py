@@ -80,9 +80,7 @@ async def send(request: Request, broadcast_id: Id, visitor: SignedIn, resources:
     """Start it, or put it on its schedule: what was seen, or nothing. Asking twice is asking once."""
     form = await request.form()
     try:
-        await steering.start(
-            resources, visitor.business_id, broadcast_id, mark=forms.text_in(form, "seen"), who=visitor.name
-        )
+        await steering.start(resources, visitor.business_id, broadcast_id, mark=forms.text_in(form, "seen"))
     except (BadInput, NotNow) as error:
         async with resources.engine.begin() as connection:
             draft = await compositions.find(connection, visitor.business_id, broadcast_id)

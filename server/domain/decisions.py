@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, TypeAlias, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from server.domain.meanings import explain, explain_stop
 from server.domain.outcomes import Accepted, Ambiguous, NeverLeft, Outcome, Refused
@@ -189,11 +190,11 @@ def _wait_for_the_end_of_it(refusal: Refused, stop: Stop, others: Others, *, is_
     """
     if others is Others.ANSWERED or (others is Others.NONE and is_again):
         return _give_up(refusal, Fail())
-    if others is Others.NONE:
-        why = said("Nobody else is left, and WhatsApp refuses them for now: %(why)s", why=explain_stop(refusal))
-        held = StopBroadcast(stop.pause_reason, why, stop.scope, stop.resume_after_seconds)
-        return Decision(TryAgain(0.0, refusal.code, explain(refusal)), held)
-    return _give_up(refusal, stop)
+    if others is Others.UNHEARD:
+        return _give_up(refusal, stop)
+    why = said("Nobody else is left, and WhatsApp refuses them for now: %(why)s", why=explain_stop(refusal))
+    # It uses up an attempt, which is how it is known next time that it was waited for.
+    return Decision(TryAgain(0.0, refusal.code, explain(refusal)), replace(_stop(refusal, stop), message=why))
 
 
 def _wait_seconds(reaction: Retry | Defer, refusal: Refused, attempts: int, jitter: float) -> float | None:

@@ -19,9 +19,9 @@ from server.secrets import Vault
 from server.services import rates
 
 SECRETS: Final = ("token", "app_secret", "verify_token")
-# While a broadcast settles, somebody unknown may still be sent to again.
 # By WhatsApp, of the number that an id names.
 _TOLD_OF_A_NUMBER: Final = ("display_phone_number", "verified_name", "quality", "last_webhook_at", "last_status_at")
+# While a broadcast settles, somebody unknown may still be sent to again.
 _MAY_SEND: Final = sorted(LIVE - {BroadcastStatus.DRAFT} | {BroadcastStatus.SETTLING})
 
 

@@ -92,8 +92,10 @@ class Life:
         What its one callback has acknowledged is not told again. Nobody reacts: they may have done so before. A world
         with limits goes on with nothing: what it held back, and whom it had counted, is not in the file.
         """
+        if self._world.strict:
+            return
         now, statuses = time.time(), self._ledger.statuses
-        for entry in [] if self._world.strict else self._ledger.accepted:
+        for entry in self._ledger.accepted:
             if now - entry.unix_seconds < REMEMBERED_SECONDS and not statuses.is_over(entry.n):
                 habit = self._world.people.habit_of(entry.wa_id)
                 code = self._world.failure(entry, habit)

@@ -6,22 +6,28 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.api.conftest import an_order, people
-from tests.browser.chromium import Look
+from tests.browser.chromium import Look, Visit
 from tests.browser.conftest import Site
 from tests.support.engine import Engine
 
 DESK = Look(1440, "light", "en")
 
 
+async def watch_a_broadcast(visit: Visit, site: Site, clarion: Engine, *, rate: int) -> int:
+    """The page of one that goes on for longer than anybody looks. rate: messages a second."""
+    broadcast_id = site.api.post("/broadcasts", an_order(recipients=people(3_000), rate_limit=rate)).json["id"]
+    clarion.start("worker")
+    await visit.sign_in(site.address, site.email, site.password)
+    await visit.page.goto(f"{site.address}/broadcasts/{broadcast_id}")
+    return int(broadcast_id)
+
+
 async def test_a_page_moves_by_itself_and_its_buttons_pause_resume_and_cancel(
     browser: Browser, site: Site, clarion: Engine
 ) -> None:
-    broadcast = site.api.post("/broadcasts", an_order(recipients=people(3_000), rate_limit=100)).json
-    clarion.start("worker")
     async with DESK.open(browser) as visit:
         page = visit.page
-        await visit.sign_in(site.address, site.email, site.password)
-        await page.goto(f"{site.address}/broadcasts/{broadcast['id']}")
+        broadcast_id = await watch_a_broadcast(visit, site, clarion, rate=100)
         headline = page.locator(".headline b")
         await expect(headline).not_to_have_text("0", timeout=20_000)  # nobody loaded the page again
         before = await headline.inner_text()
@@ -30,7 +36,7 @@ async def test_a_page_moves_by_itself_and_its_buttons_pause_resume_and_cancel(
         await page.get_by_role("button", name="Pause").click()
         await expect(page.locator(".chip").first).to_have_text("Paused")
         await expect(page.get_by_text("Paused by Dana.")).to_be_visible()
-        stopped_at = clarion.until_row(broadcast["id"], lambda row: row["lease_holder"] is None)["sent_count"]
+        stopped_at = clarion.until_row(broadcast_id, lambda row: row["lease_holder"] is None)["sent_count"]
         assert clarion.simulator.summary()["accepted"] == stopped_at
 
         await page.get_by_role("button", name="Resume").click()
@@ -41,23 +47,20 @@ async def test_a_page_moves_by_itself_and_its_buttons_pause_resume_and_cancel(
         await expect(asked).to_contain_text(re.compile(r"people will not get it"))
         await asked.get_by_role("button", name="Cancel it for good").click()
         await expect(page.locator(".chip").first).to_have_text("Cancelled", timeout=20_000)
-    clarion.assert_books_balance(broadcast["id"])
+    clarion.assert_books_balance(broadcast_id)
 
 
 async def test_the_curve_ends_with_what_the_headline_says_and_draws_no_failures_while_there_are_none(
     browser: Browser, site: Site, clarion: Engine
 ) -> None:
-    broadcast = site.api.post("/broadcasts", an_order(recipients=people(3_000), rate_limit=50)).json
-    clarion.start("worker")
     async with DESK.open(browser) as visit:
         page = visit.page
-        await visit.sign_in(site.address, site.email, site.password)
-        await page.goto(f"{site.address}/broadcasts/{broadcast['id']}")
+        broadcast_id = await watch_a_broadcast(visit, site, clarion, rate=50)
         legend = page.locator(".plot .legend")
         await expect(legend).to_contain_text(re.compile(r"Sent \d+"), timeout=20_000)
         await expect(legend).not_to_contain_text("Failed")
         await page.get_by_role("button", name="Pause").click()
-        stopped_at = clarion.until_row(broadcast["id"], lambda row: row["lease_holder"] is None)["sent_count"]
+        stopped_at = clarion.until_row(broadcast_id, lambda row: row["lease_holder"] is None)["sent_count"]
         # No steward runs here, so that nothing was sampled: it is what the page has heard.
         await expect(page.locator(".headline b")).to_have_text(str(stopped_at))
         await expect(legend.locator("b").first).to_have_text(str(stopped_at))

@@ -1,6 +1,6 @@
 """A click while Clarion is away: the page says so and stays as it is."""
 
-from playwright.async_api import Browser, FilePayload, Route, expect
+from playwright.async_api import Browser, FilePayload, Locator, Route, expect
 
 from tests.api.conftest import an_order
 from tests.browser.chromium import Look
@@ -20,6 +20,17 @@ async def bad_gateway(route: Route) -> None:
     await route.fulfill(status=502, content_type="text/html", body="<h1>Bad Gateway</h1>")
 
 
+async def click_in_vain(button: Locator, asked: str) -> None:
+    """Whichever way nobody answers what it asks for, the page says so once and shows nothing of a stranger's."""
+    page = button.page
+    for outage in (no_connection, bad_gateway):
+        await page.route(asked, outage)
+        await button.click()
+        await expect(page.get_by_text(AWAY)).to_have_count(1)
+        assert "Bad Gateway" not in await page.content()
+        await page.unroute(asked)
+
+
 async def test_a_click_while_nobody_answers_leaves_the_page_as_it_is_and_can_be_repeated(
     browser: Browser, site: Site
 ) -> None:
@@ -29,12 +40,7 @@ async def test_a_click_while_nobody_answers_leaves_the_page_as_it_is_and_can_be_
         await visit.sign_in(site.address, site.email, site.password)
         await page.goto(f"{site.address}/broadcasts/{broadcast['id']}")
         pause = page.get_by_role("button", name="Pause")
-        for outage in (no_connection, bad_gateway):
-            await page.route("**/pause", outage)
-            await pause.click()
-            await expect(page.get_by_text(AWAY)).to_have_count(1)
-            assert "Bad Gateway" not in await page.content()
-            await page.unroute("**/pause")
+        await click_in_vain(pause, "**/pause")
         await pause.click()
         await expect(page.locator(".chip").first).to_have_text("Paused")
         await expect(page.get_by_text(AWAY)).to_have_count(0)
@@ -55,12 +61,7 @@ async def test_a_file_that_nobody_takes_in_is_said_and_can_be_sent_again(browser
         await page.goto(f"{site.address}/contacts/import")
         await page.set_input_files("[data-import] input[type=file]", files=people)
         take_in = page.locator("[data-import] button.primary")
-        for outage in (no_connection, bad_gateway):
-            await page.route("**/contacts/import?*", outage)
-            await take_in.click()
-            await expect(page.get_by_text(AWAY)).to_have_count(1)
-            assert "Bad Gateway" not in await page.content()
-            await page.unroute("**/contacts/import?*")
+        await click_in_vain(take_in, "**/contacts/import?*")
         await take_in.click()
         await expect(page.get_by_text("1 row taken in")).to_be_visible(timeout=20_000)
         visit.errors.clear()

@@ -3,6 +3,7 @@
 import html
 import re
 
+import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.domain.states import Actor, Move, PauseReason
@@ -47,31 +48,25 @@ async def test_a_pause_is_told_once_with_who_asked_and_what_was_in_flight(
     assert moves == ["queue", "run", "pause", "pause"]  # the chain keeps both
 
 
+@pytest.mark.parametrize(
+    ("is_by_page", "asked", "done"),
+    [
+        (True, f"Cancelled by {OWNER}", f"Cancelled by {OWNER}"),
+        (False, "Cancel asked for by a person", "Cancelled by a person"),  # a key is no person: a wish until it is done
+    ],
+)
 async def test_a_cancel_is_told_once_with_who_asked_and_what_was_in_flight(
-    api: Api, visitor: Browser, engine: AsyncEngine
+    api: Api, visitor: Browser, engine: AsyncEngine, is_by_page: bool, asked: str, done: str
 ) -> None:
     run = await a_running_broadcast(api, engine)
     path = f"/broadcasts/{run.broadcast_id}/history"
-    visitor.post(f"/broadcasts/{run.broadcast_id}/cancel")
-    assert told(visitor, path)[0] == f"Cancelled by {OWNER}"
+    (visitor if is_by_page else api).post(f"/broadcasts/{run.broadcast_id}/cancel")
+    assert told(visitor, path)[0] == asked
     await account(engine, run)
     async with engine.begin() as connection:
         assert await broadcasts.finish_cancel(connection, run.broadcast_id, epoch=run.epoch)
-    assert told(visitor, path)[0] == f"Cancelled by {OWNER} {IN_FLIGHT}"
+    assert told(visitor, path)[0] == f"{done} {IN_FLIGHT}"
     assert sum("ancel" in line for line in told(visitor, path)) == 1
-
-
-async def test_a_cancel_by_the_api_is_a_wish_until_it_is_carried_out(
-    api: Api, visitor: Browser, engine: AsyncEngine
-) -> None:
-    run = await a_running_broadcast(api, engine)
-    path = f"/broadcasts/{run.broadcast_id}/history"
-    api.post(f"/broadcasts/{run.broadcast_id}/cancel")
-    assert told(visitor, path)[0] == "Cancel asked for by a person"
-    await account(engine, run)
-    async with engine.begin() as connection:
-        assert await broadcasts.finish_cancel(connection, run.broadcast_id, epoch=run.epoch)
-    assert told(visitor, path)[0] == f"Cancelled by a person {IN_FLIGHT}"
 
 
 async def test_a_pause_after_a_pause_is_another_one(api: Api, visitor: Browser, engine: AsyncEngine) -> None:

@@ -13,6 +13,7 @@ from server.jobs.broadcast_job import process_broadcast_job
 from server.jobs.hints import Due, enqueue_broadcast
 from server.jobs.queues import broadcasts_queue
 from server.services import broadcasts, suppressions
+from tests.support.books import assert_counters_equal_rows
 from tests.support.builders import a_broadcast, a_business
 from tests.support.engine import Engine, until
 from tests.support.simulator import Simulator
@@ -331,6 +332,29 @@ async def test_a_run_that_begins_amid_an_outage_fails_nobody_however_often_they_
     row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
     assert (row["pause_reason"], row["failed_count"], row["unknown_count"]) == ("provider_outage", 0, 0)
     assert row["resume_at"] is not None
+
+
+async def test_the_last_whom_whatsapp_always_refuses_are_waited_for_once_and_then_fail(
+    engine: AsyncEngine, redis_url: str, clarion: Engine, simulator: Simulator
+) -> None:
+    """Nobody else is left who could tell an outage from their own trouble."""
+    broadcast = await a_broadcast(engine, recipients=1)
+    async with engine.begin() as connection:
+        tried = (
+            "UPDATE whatsapp_broadcast_recipients SET attempts = 4, next_attempt_at = now() WHERE broadcast_id = :id"
+        )
+        await connection.execute(text(tried), {"id": broadcast.id})
+    simulator.order("code", code=131016, times=None)
+    clarion.start("worker")
+    hint(redis_url, broadcast.id)
+    row = clarion.until_row(broadcast.id, lambda row: row["status"] == "paused" and row["lease_holder"] is None)
+    assert (row["pause_reason"], row["failed_count"]) == ("provider_outage", 0)
+    assert row["status_detail"].startswith("Nobody else is left")
+    clarion.execute("UPDATE whatsapp_broadcasts SET resume_at = now() WHERE id = %(id)s", id=broadcast.id)
+    clarion.start("steward")
+    row = clarion.until_ended(broadcast.id)
+    assert (row["status"], row["failed_count"]) == ("failed", 1)
+    assert_counters_equal_rows(clarion.database_url, broadcast.id)
 
 
 async def test_a_row_that_cannot_be_read_stops_the_run_and_loses_nobody(
